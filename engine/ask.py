@@ -1,0 +1,190 @@
+"""One question over a memorised corpus: clues, evidence, then the answer, as a stream of events.
+
+The same evidence budget holds for every task, so that they compare fairly. Clues only help to find passages: they are
+never put into the generator's prompt.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, cast, get_args
+
+from engine.bundle import Memorized
+from engine.citation import Citer
+from engine.errors import ContextLengthError, InputError
+from engine.events import Answer, Clue, Clues, Event, Evidence, Passage, Stop, Token
+from engine.prompt import fields_of, render
+from engine.retrieval import Hit, find, within_budget
+
+Task = Literal["memorag", "qa", "rag", "summarize"]
+# Encoder tokens of evidence handed to the generator, the same for every task, so that tasks compare fairly.
+EVIDENCE_TOKENS = 1280
+# Tokens that a chat template may put around a prompt.
+_TEMPLATE_TOKENS = 64
+
+
+class Generator(Protocol):
+    """Who writes answers: a local Model, an Agent, or anything that behaves like them."""
+
+    name: str
+    context_length: int
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of ``text``."""
+
+    def stream(
+        self, prompt: str, max_new_tokens: int = ..., temperature: float = ..., *, stop: Stop | None = ...
+    ) -> Iterator[str]:
+        """Yield the answer in pieces."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question with everything that shapes its answer, checked by ``check_request``."""
+
+    query: str
+    task: Task
+    template: str | None
+    max_new_tokens: int
+    temperature: float
+    use_memory_answer: bool
+    stop: Stop | None
+
+
+def check_request(
+    generator: Generator,
+    query: str | None,
+    task: str,
+    template: str | None,
+    max_new_tokens: int,
+    temperature: float,
+    use_memory_answer: bool,
+    stop: Stop | None,
+) -> Request:
+    """Check everything that shapes an answer before any work; raise InputError in one sentence."""
+    if task not in get_args(Task):
+        raise InputError(f"The task type is {task!r}; accepted are {', '.join(get_args(Task))}.")
+    question = (query or "").strip()
+    if not question and task != "summarize":
+        raise InputError("The question is empty; write a question.")
+    if not 1 <= max_new_tokens <= generator.context_length // 2:
+        most = generator.context_length // 2
+        raise InputError(f"max_new_tokens is {max_new_tokens}; {generator.name} takes 1 to {most}.")
+    if not 0.0 <= temperature <= 2.0:
+        raise InputError(f"The temperature is {temperature}; give 0 (most certain) to 2 (most varied).")
+    if template is not None and (unknown := fields_of(template) - {"evidence", "question", "not_found"}):
+        raise InputError(f"The prompt template uses {{{unknown.pop()}}}; it may use {{evidence}} and {{question}}.")
+    return Request(question, cast(Task, task), template, max_new_tokens, temperature, use_memory_answer, stop)
+
+
+def events(request: Request, held: Memorized, generator: Generator, clue_tokens: int, ret_hit: int) -> Iterator[Event]:
+    """Yield Clues, Evidence, Token... and Answer for one question; raise as ``MemoRAG.stream`` says."""
+    began = time.perf_counter()
+    clues = _clues(request, held, clue_tokens)
+    recalled = time.perf_counter()
+    yield Clues(clues, recalled - began)
+    passages: tuple[Passage, ...] = ()
+    prompt = ""
+    if request.task != "qa":
+        passages, prompt = _evidence(request, held, clues, generator, ret_hit)
+    found = time.perf_counter()
+    yield Evidence(passages, found - recalled)
+    text, first = "", found
+    for piece in _write(request, held, generator, prompt, passages):
+        if not text:
+            first = time.perf_counter()
+        text += piece
+        yield Token(piece)
+    done = time.perf_counter()
+    timings = {
+        "clues": recalled - began,
+        "retrieval": found - recalled,
+        "first_token": first - began,
+        "total": done - began,
+    }
+    count = generator.count_tokens(text) if text else 0
+    yield Answer(text, passages, clues, timings, count, truncated=count >= request.max_new_tokens - 1)
+
+
+def _clues(request: Request, held: Memorized, clue_tokens: int) -> tuple[Clue, ...]:
+    if request.task == "summarize":
+        return held.memory.key_points(2 * clue_tokens, request.stop)
+    if request.task != "memorag":
+        return ()
+    clues = held.memory.clues(request.query, clue_tokens, request.stop)
+    if request.use_memory_answer:
+        instruction = render(held.memory.prompts.qa, question=request.query)
+        draft = held.memory.generate_w_memory(instruction, clue_tokens, stop=request.stop)[0]
+        clues += (Clue("draft", draft),) if draft else ()
+    return clues
+
+
+def _evidence(
+    request: Request, held: Memorized, clues: Sequence[Clue], generator: Generator, ret_hit: int
+) -> tuple[tuple[Passage, ...], str]:
+    """Find the passages within the budget that also fit the generator's window; return them and the prompt."""
+    queries = [clue.text for clue in clues]
+    ranked = find(request.query, queries, held.dense, held.lexical, ret_hit)
+    hits = within_budget(ranked, [chunk.tokens for chunk in held.chunks], EVIDENCE_TOKENS)
+    room = generator.context_length - request.max_new_tokens - _TEMPLATE_TOKENS
+    while hits:
+        passages = _passages(hits, held)
+        prompt = _prompt(request, held, passages)
+        if generator.count_tokens(prompt) <= room:
+            return passages, prompt
+        hits.pop()
+    if ranked:
+        raise ContextLengthError(
+            f"Not one passage fits beside the question in the {generator.context_length} tokens that "
+            f"{generator.name} reads; shorten the question or lower max_new_tokens."
+        )
+    return (), _prompt(request, held, ())
+
+
+def _passages(hits: Sequence[Hit], held: Memorized) -> tuple[Passage, ...]:
+    """Return passages in the order of the documents, numbered from 1."""
+    passages = []
+    for number, hit in enumerate(sorted(hits, key=lambda hit: hit.number), 1):
+        chunk = held.chunks[hit.number]
+        document, text = held.documents[chunk.document], chunk.of(held.documents)
+        start = chunk.start + len(text) - len(text.lstrip())
+        page, section = document.locate(start)
+        end = start + len(text.strip())
+        passages.append(
+            Passage(number, text.strip(), document.name, start, end, page, section, hit.score, hit.found_by)
+        )
+    return tuple(passages)
+
+
+def _prompt(request: Request, held: Memorized, passages: Sequence[Passage]) -> str:
+    prompts = held.memory.prompts
+    template = request.template or (prompts.sum_gen if request.task == "summarize" else prompts.qa_gen)
+    values = {
+        "evidence": "\n\n".join(f"[{p.number}] {p.text}" for p in passages) or prompts.not_found,
+        "question": request.query or prompts.sum,
+        "not_found": prompts.not_found,
+    }
+    return render(template, **{name: values[name] for name in fields_of(template)})
+
+
+def _write(
+    request: Request, held: Memorized, generator: Generator, prompt: str, passages: Sequence[Passage]
+) -> Iterator[str]:
+    if request.task == "qa":
+        instruction = render(held.memory.prompts.qa, question=request.query)
+        yield from held.memory.stream_w_memory(
+            instruction, request.max_new_tokens, request.temperature, stop=request.stop
+        )
+        return
+    if not passages:
+        yield held.memory.prompts.not_found
+        return
+    citer = Citer(passages)
+    pieces = generator.stream(prompt, request.max_new_tokens, request.temperature, stop=request.stop)
+    for piece in pieces:
+        if shown := citer.feed(piece):
+            yield shown
+    if rest := citer.finish():
+        yield rest

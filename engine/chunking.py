@@ -1,0 +1,97 @@
+"""Documents become chunks: passages with offsets, sized by the tokenizer that will read them.
+
+Chunks of a document follow each other without gaps or overlap, so joined together they are the document: no character
+is lost. They end at sentence ends where sentences are shorter than a chunk.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from engine.documents import Document
+from engine.errors import InputError
+from engine.events import Stop
+
+# For each text, the (start, end) character span of every token, without special tokens.
+TokenSpans = Callable[[Sequence[str]], list[list[tuple[int, int]]]]
+
+# A sentence ends after its closing punctuation and the white space that follows, after CJK punctuation (which needs no
+# space), or at a line break.
+_SENTENCE_END = re.compile(
+    r"[.!?]['\"\u2019\u201d)\]]*\s+|[\u3002\uff01\uff1f\uff1b]['\"\u2019\u201d\u300d\u300f]*\s*|\n\s*"
+)
+_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A passage: characters ``start`` to ``end`` of document number ``document``, ``tokens`` long."""
+
+    document: int
+    start: int
+    end: int
+    tokens: int
+
+    def of(self, documents: Sequence[Document]) -> str:
+        """Return the chunk's text."""
+        return documents[self.document].text[self.start : self.end]
+
+
+def sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the (start, end) spans of the sentences of ``text``; together they cover it."""
+    begin = 0
+    for match in _SENTENCE_END.finditer(text):
+        if text[begin : match.end()].strip():
+            yield begin, match.end()
+            begin = match.end()
+    if begin < len(text):
+        yield begin, len(text)
+
+
+def split(documents: Sequence[Document], size: int, token_spans: TokenSpans, stop: Stop | None = None) -> list[Chunk]:
+    """Split documents into chunks of at most ``size`` tokens.
+
+    Raises:
+        InputError: ``size`` is below 16 tokens.
+        Cancelled: ``stop`` was set.
+    """
+    if size < 16:
+        raise InputError(f"The chunk size is {size} tokens; give 16 or more.")
+    chunks: list[Chunk] = []
+    for number, document in enumerate(documents):
+        pieces = _pieces(document.text, size, token_spans, stop)
+        chunks.extend(_pack(number, pieces, size))
+    return chunks
+
+
+def _pieces(text: str, size: int, token_spans: TokenSpans, stop: Stop | None) -> Iterator[tuple[int, int, int]]:
+    """Yield (start, end, tokens) of sentences; one longer than ``size`` is cut between tokens."""
+    spans = list(sentences(text))
+    for offset in range(0, len(spans), _BATCH):
+        if stop is not None:
+            stop.check()
+        batch = spans[offset : offset + _BATCH]
+        for (start, end), tokens in zip(batch, token_spans([text[a:b] for a, b in batch]), strict=True):
+            if len(tokens) <= size:
+                yield start, end, len(tokens)
+                continue
+            # Pieces may not be cut exactly where a token ends and begins again inside one character, so each cut is
+            # the start of the next piece's first token.
+            cuts = [start + tokens[i][0] for i in range(size, len(tokens), size)]
+            edges = [start, *cuts, end]
+            for i, (a, b) in enumerate(pairwise(edges)):
+                yield a, b, min(size, len(tokens) - i * size)
+
+
+def _pack(document: int, pieces: Iterator[tuple[int, int, int]], size: int) -> Iterator[Chunk]:
+    begin, last, used = 0, 0, 0
+    for start, end, tokens in pieces:
+        if used and used + tokens > size:
+            yield Chunk(document, begin, last, used)
+            begin, used = start, 0
+        last, used = end, used + tokens
+    if last > begin:
+        yield Chunk(document, begin, last, used)

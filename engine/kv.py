@@ -1,0 +1,201 @@
+"""The KV memory's data structure: one frozen prefix shared by all callers, plus a private tail per call.
+
+A ``Prefix`` holds the keys and values of a text that was read once. A ``TailCache`` lets a batch of sequences continue
+from it: their own keys and values go to a small preallocated tail, and the prefix is never copied, grown or written.
+Attention over prefix and tail is computed apart and merged exactly by log-sum-exp (the identity FlashAttention uses to
+join blocks, arXiv 2205.14135); the prefix is read once for the whole batch, because it is the same for every row.
+
+Models whose attention this cannot replace (sliding windows, soft-capped scores) get keys joined with the prefix
+instead: the same numbers, more memory traffic. Nothing here knows about tokens or prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.cache_utils import Cache, CacheLayerMixin
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+SHARED_PREFIX = "memorag_shared_prefix"
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Keys and values of one text, for every layer: tensors of shape [1, kv_heads, length, head_dim]."""
+
+    keys: tuple[torch.Tensor, ...]
+    values: tuple[torch.Tensor, ...]
+
+    @property
+    def length(self) -> int:
+        """Number of remembered tokens."""
+        return int(self.keys[0].shape[-2]) if self.keys else 0
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the tensors by name, for saving."""
+        named = {f"keys.{i}": t.contiguous() for i, t in enumerate(self.keys)}
+        return named | {f"values.{i}": t.contiguous() for i, t in enumerate(self.values)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> Prefix:
+        """Rebuild a prefix from what ``tensors`` returned."""
+        layers = range(len(tensors) // 2)
+        return cls(tuple(tensors[f"keys.{i}"] for i in layers), tuple(tensors[f"values.{i}"] for i in layers))
+
+
+EMPTY = Prefix((), ())
+
+
+class TailLayer(CacheLayerMixin):  # type: ignore[misc]
+    """One layer's private tail of at most ``capacity`` tokens, preallocated on first use."""
+
+    is_sliding = False
+
+    def __init__(self, capacity: int, prefix: tuple[torch.Tensor, torch.Tensor] | None, joined: bool) -> None:
+        super().__init__()
+        self.capacity, self.used, self.prefix = capacity, 0, prefix
+        self.joined = joined and prefix is not None
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Allocate the tail: [batch, kv_heads, capacity, head_dim]."""
+        batch, heads, _, dim = key_states.shape
+        self.keys = key_states.new_empty(batch, heads, self.capacity, dim)
+        self.values = value_states.new_empty(batch, heads, self.capacity, value_states.shape[-1])
+        self.is_initialized = True
+
+    def update(
+        self,
+        key_states: torch.Tensor,
+        value_states: torch.Tensor,
+        *args: object,
+        **kwargs: object,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append [batch, kv_heads, n, head_dim]; return all keys and values that attention has to see."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        end = self.used + key_states.shape[-2]
+        self.keys[:, :, self.used : end] = key_states
+        self.values[:, :, self.used : end] = value_states
+        self.used = end
+        keys, values = self.keys[:, :, :end], self.values[:, :, :end]
+        if not self.joined or self.prefix is None:
+            return keys, values
+        batch = key_states.shape[0]
+        past_keys, past_values = (t.expand(batch, -1, -1, -1) for t in self.prefix)
+        return torch.cat([past_keys, keys], dim=-2), torch.cat([past_values, values], dim=-2)
+
+    def get_seq_length(self) -> int:
+        """Return how many tokens the masks have to count: the prefix only where keys are joined with it."""
+        return self.used + (self.prefix[0].shape[-2] if self.joined and self.prefix else 0)
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Return (key length, offset) for the attention mask."""
+        return self.get_seq_length() + query_length, 0
+
+    def get_max_length(self) -> int:
+        """Return -1: the mask has no maximum length."""
+        return -1
+
+
+class TailCache(Cache):  # type: ignore[misc]
+    """What a model's forward pass takes as ``past_key_values`` to continue from ``prefix``."""
+
+    def __init__(self, prefix: Prefix, layers: int, capacity: int, joined: bool = False) -> None:
+        self.prefix, self.joined = prefix, joined
+        pairs: Sequence[tuple[torch.Tensor, torch.Tensor] | None]
+        pairs = list(zip(prefix.keys, prefix.values, strict=True)) or [None] * layers
+        super().__init__(layers=[TailLayer(capacity, pair, joined) for pair in pairs])
+
+    def forward_arguments(self) -> dict[str, Any]:
+        """Return what has to be passed to the model besides ``past_key_values``."""
+        return {} if self.joined or not self.prefix.keys else {"shared_prefix": self.prefix}
+
+    def freeze(self) -> Prefix:
+        """Return what was read into the tail (a batch of one without prefix) as a prefix of its own.
+
+        The tensors are copied out, so that a mostly empty tail is not kept alive.
+        """
+        keys = tuple(layer.keys[:, :, : layer.used].clone() for layer in self.layers)
+        return Prefix(keys, tuple(layer.values[:, :, : layer.used].clone() for layer in self.layers))
+
+
+def shared_prefix_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    shared_prefix: Prefix | None = None,
+    **kwargs: Any,  # noqa: ANN401 - transformers passes what it likes
+) -> tuple[torch.Tensor, None]:
+    """Attention of [batch, heads, n, head_dim] queries over a shared prefix and their own tail.
+
+    Without a prefix this is stock SDPA. Returns [batch, n, heads, head_dim] like every transformers attention.
+    """
+    if shared_prefix is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)  # type: ignore[no-any-return]
+    layer = int(module.layer_idx)  # type: ignore[arg-type]
+    batch, heads, n, dim = query.shape
+    groups = heads // key.shape[1]
+    scale = scaling if scaling is not None else dim**-0.5
+    tail_mask = _additive(attention_mask, n, key.shape[-2], query)
+    tail_query = query.reshape(batch, key.shape[1], groups * n, dim)
+    tail, tail_lse = _attend(tail_query, key, value, scale, tail_mask.repeat(1, 1, groups, 1))
+    # Every row sees the same prefix, so rows become further queries of a batch of one: it is read once.
+    flat = tail_query.transpose(0, 1).reshape(1, key.shape[1], batch * groups * n, dim)
+    past, past_lse = _attend(flat, shared_prefix.keys[layer], shared_prefix.values[layer], scale, None)
+    past = past.view(key.shape[1], batch, groups * n, -1).transpose(0, 1)
+    past_lse = past_lse.view(key.shape[1], batch, groups * n, 1).transpose(0, 1)
+    weight = torch.sigmoid(past_lse - tail_lse)
+    merged = (past * weight + tail * (1 - weight)).to(query.dtype)
+    return merged.reshape(batch, heads, n, -1).transpose(1, 2).contiguous(), None
+
+
+def _attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the attention output in float32 and the log-sum-exp of its scores (last dimension 1)."""
+    scores = torch.matmul(query * scale, key.transpose(-1, -2)).float()
+    if mask is not None:
+        scores = scores + mask
+    lse = torch.logsumexp(scores, dim=-1, keepdim=True)
+    weights = torch.exp(scores - lse).to(value.dtype)
+    return torch.matmul(weights, value).float(), lse
+
+
+def _additive(mask: torch.Tensor | None, n: int, length: int, like: torch.Tensor) -> torch.Tensor:
+    """Return a float32 mask [batch or 1, 1, n, length]: 0 where a query may look, very low where it may not.
+
+    Not minus infinity: a row of padding may look nowhere in its tail, and must not become NaN.
+    """
+    if mask is None:
+        positions = torch.arange(length, device=like.device)
+        mask = (positions[None, :] <= positions[length - n :, None])[None, None]
+    if mask.dtype != torch.bool:
+        return mask[..., :length].float().clamp(min=-1e30)
+    return torch.zeros(mask.shape, device=like.device).masked_fill(~mask, -1e30)
+
+
+def supports_shared_prefix(config: Any) -> bool:  # noqa: ANN401 - any transformers configuration
+    """Whether ``shared_prefix_attention`` computes exactly what the model's own attention does."""
+    types = getattr(config, "layer_types", None) or ["full_attention"]
+    capped = getattr(config, "attn_logit_softcapping", None)
+    window = getattr(config, "sliding_window", None) if not hasattr(config, "layer_types") else None
+    return set(types) == {"full_attention"} and not capped and not window
+
+
+def register() -> None:
+    """Make the attention known to transformers under ``SHARED_PREFIX``; doing it again changes nothing."""
+    AttentionInterface.register(SHARED_PREFIX, shared_prefix_attention)
+    AttentionMaskInterface.register(SHARED_PREFIX, sdpa_mask)

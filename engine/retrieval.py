@@ -1,0 +1,274 @@
+"""From queries to evidence: dense and lexical search, fused by rank, cut to one hard token budget.
+
+The question leads: dense and lexical search for it count fully, the clues together only for a part, so that poor clues
+cannot push out what the question itself finds. Fusion is by reciprocal rank (Cormack et al. 2009).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine import hub
+from engine.errors import BundleError, InputError, ModelError
+from engine.events import Meter, OnProgress, Stop
+from engine.hardware import Hardware, detect
+from engine.model import fast_token_spans
+from engine.settings import default_cache_dir
+
+# The constant of reciprocal-rank fusion: how little the difference between the first ranks counts.
+RRF_K = 60
+# How deep each ranking is looked at.
+DEPTH = 40
+# What all clues together weigh against the question's dense and lexical rankings (1 each).
+CLUE_WEIGHT = 0.5
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+|[^\W_]+")
+_CJK = re.compile(r"[\u3040-\uffff]")
+
+
+class Encoder:
+    """A sentence encoder: texts become unit vectors."""
+
+    def __init__(
+        self,
+        model_name_or_path: str = "auto",
+        cache_dir: str | Path | None = None,
+        access_token: str | None = None,
+        hardware: Hardware | None = None,
+    ) -> None:
+        """Load an encoder by folder, Hub name, or "auto".
+
+        Raises:
+            ModelError: it cannot be found, verified or loaded.
+        """
+        from sentence_transformers import SentenceTransformer
+
+        self.hardware = hardware or detect()
+        self.name, self.reason = model_name_or_path, "as asked for"
+        if model_name_or_path == "auto":
+            self.name, self.reason = hub.choose("retriever", self.hardware)
+        folder = hub.locate(self.name, Path(cache_dir) if cache_dir else default_cache_dir(), access_token)
+        self.fingerprint = hub.fingerprint(folder)
+        try:
+            self._net = SentenceTransformer(
+                str(folder),
+                device=self.hardware.device,
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"dtype": self.hardware.torch_dtype, "use_safetensors": True},
+            ).eval()
+        except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+            raise ModelError(f"The retriever {self.name!r} could not be loaded: {error}") from error
+        limit = self._net.max_seq_length or self._net.tokenizer.model_max_length
+        special = len(self._net.tokenizer("")["input_ids"])
+        # Tokenizers without a limit say so with a huge number.
+        self.max_tokens = (int(limit) if limit < 100_000 else 512) - special
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        size: int | None = self._net.get_embedding_dimension()
+        if size is None:
+            raise ModelError(f"The retriever {self.name!r} does not say how long its vectors are; choose another.")
+        return size
+
+    def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Return for each text the character span of each token."""
+        return fast_token_spans(self._net.tokenizer, texts)
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        query: bool = False,
+        on_progress: OnProgress | None = None,
+        stop: Stop | None = None,
+        batch: int = 32,
+    ) -> np.ndarray:
+        """Return unit vectors [len(texts), dimension] float32, with the encoder's own query or document prompt."""
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        # Longest first: texts of like length share a batch, and the ETA can only get better.
+        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+        meter = Meter("embedding", sum(map(len, texts)), on_progress)
+        encode = self._net.encode_query if query else self._net.encode_document
+        done = 0
+        for begin in range(0, len(order), batch):
+            if stop is not None:
+                stop.check()
+            rows = order[begin : begin + batch]
+            found = encode([texts[i] for i in rows], batch_size=batch, show_progress_bar=False, convert_to_tensor=True)
+            vectors[rows] = found.float().cpu().numpy()
+            done += sum(len(texts[i]) for i in rows)
+            meter.step(done)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        return vectors
+
+
+class FaissIndex:
+    """Exact cosine search over unit vectors, held in a flat faiss index."""
+
+    def __init__(self, dimension: int) -> None:
+        import faiss
+
+        self._index = faiss.IndexFlatIP(dimension)
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def add(self, vectors: np.ndarray) -> None:
+        """Append unit vectors [n, dimension] float32; they get the next numbers."""
+        if vectors.ndim != 2 or vectors.shape[1] != self._index.d:
+            raise InputError(f"The vectors have the shape {vectors.shape}; the index takes [n, {self._index.d}].")
+        self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+
+    def search(self, queries: np.ndarray, hits: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return (scores float32, numbers int64), both [n_queries, min(hits, len(self))], best first."""
+        if hits < 1:
+            raise InputError(f"hits is {hits}; give 1 or more.")
+        count = min(hits, len(self))
+        if not count or not len(queries):
+            return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
+        found: tuple[np.ndarray, np.ndarray] = self._index.search(
+            np.ascontiguousarray(queries, dtype=np.float32), count
+        )
+        return found
+
+    def vectors(self) -> np.ndarray:
+        """Return a copy of all vectors [len(self), dimension] float32."""
+        found: np.ndarray = self._index.reconstruct_n(0, len(self))
+        return found
+
+
+class DenseRetriever:
+    """An encoder and the index of the texts it has embedded. Built from a name, or over a loaded Encoder."""
+
+    def __init__(self, model_name_or_path: str | Encoder = "auto", cache_dir: str | Path | None = None) -> None:
+        given = model_name_or_path
+        self.encoder = given if isinstance(given, Encoder) else Encoder(given, cache_dir)
+        self.index = FaissIndex(self.encoder.dimension)
+
+    def add(self, texts: Sequence[str], on_progress: OnProgress | None = None, stop: Stop | None = None) -> None:
+        """Embed texts and append them to the index."""
+        self.index.add(self.encoder.encode(texts, on_progress=on_progress, stop=stop))
+
+    def search(self, queries: str | Sequence[str], hits: int = 3) -> tuple[np.ndarray, np.ndarray]:
+        """Return (cosines, text numbers), both [n_queries, hits], best first."""
+        wanted = [queries] if isinstance(queries, str) else list(queries)
+        return self.index.search(self.encoder.encode(wanted, query=True), hits)
+
+    def save(self, path: str | Path) -> None:
+        """Save the vectors as safetensors; the folder is made when missing."""
+        from safetensors.numpy import save_file
+
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        save_file({"vectors": self.index.vectors()}, path, metadata={"encoder": self.encoder.fingerprint})
+
+    def load(self, path: str | Path) -> None:
+        """Replace the index by one that ``save`` wrote with the same encoder.
+
+        Raises:
+            BundleError: it cannot be read, or was made by another encoder.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), framework="np") as file:
+                made_by = (file.metadata() or {}).get("encoder")
+                vectors = file.get_tensor("vectors")
+        except (OSError, SafetensorError) as error:
+            raise BundleError(f"The index {Path(path).name!r} cannot be read; memorise the text again.") from error
+        if made_by != self.encoder.fingerprint:
+            raise BundleError(f"The index {Path(path).name!r} was made by another retriever than {self.encoder.name}.")
+        self.restore(vectors)
+
+    def restore(self, vectors: np.ndarray) -> None:
+        """Replace the index by one over these vectors [n, dimension]."""
+        self.index = FaissIndex(self.encoder.dimension)
+        self.index.add(vectors)
+
+
+def words(text: str, stemmer: Any | None = None) -> list[str]:  # noqa: ANN401 - a PyStemmer object
+    """Split text into lower-case terms for lexical search; CJK runs become overlapping pairs of characters."""
+    terms: list[str] = []
+    for run in _WORD.findall(text.lower()):
+        if _CJK.match(run) and len(run) > 1:
+            terms.extend(run[i : i + 2] for i in range(len(run) - 1))
+        else:
+            terms.append(run)
+    return terms if stemmer is None else stemmer.stemWords(terms)
+
+
+class LexicalIndex:
+    """BM25 over texts, with an English stemmer (it leaves other scripts alone)."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        import bm25s
+        import Stemmer
+
+        self._stemmer = Stemmer.Stemmer("english")
+        self._size = len(texts)
+        corpus = [words(text, self._stemmer) for text in texts]
+        self._index = bm25s.BM25()
+        # bm25s refuses a corpus without a single term; such a corpus is found by nothing.
+        self._index.index(corpus if any(corpus) else [["\u0000"]] * max(1, len(corpus)), show_progress=False)
+
+    def search(self, query: str, hits: int) -> list[int]:
+        """Return the numbers of the texts that share a term with the query, best first."""
+        terms = [term for term in words(query, self._stemmer) if term in self._index.vocab_dict]
+        if not terms or not self._size:
+            return []
+        scores = self._index.get_scores(terms)
+        order = np.argsort(-scores, kind="stable")[:hits]
+        return [int(i) for i in order if scores[i] > 0]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One text found: its number, fused score, and the queries that ranked it ("question" or a clue)."""
+
+    number: int
+    score: float
+    found_by: tuple[str, ...]
+
+
+def fuse(rankings: Sequence[tuple[str, float, Sequence[int]]], k: int = RRF_K) -> list[Hit]:
+    """Fuse (query, weight, text numbers best first) rankings by reciprocal rank; best first."""
+    scores: dict[int, float] = {}
+    found_by: dict[int, dict[str, None]] = {}
+    for query, weight, numbers in rankings:
+        for rank, number in enumerate(numbers):
+            scores[number] = scores.get(number, 0.0) + weight / (k + rank + 1)
+            found_by.setdefault(number, {})[query] = None
+    ordered = sorted(scores, key=lambda number: (-scores[number], number))
+    return [Hit(number, scores[number], tuple(found_by[number])) for number in ordered]
+
+
+def find(question: str, clues: Sequence[str], dense: DenseRetriever, lexical: LexicalIndex, ret_hit: int) -> list[Hit]:
+    """Rank texts for a question and its clues.
+
+    The question may rank DEPTH texts; every clue adds weight to its own ``ret_hit`` best.
+    """
+    if not len(dense.index):
+        return []
+    _, numbers = dense.search([question, *clues] if question else list(clues), DEPTH)
+    rows = [[int(i) for i in row] for row in numbers]
+    rankings: list[tuple[str, float, Sequence[int]]] = []
+    if question:
+        rankings = [("question", 1.0, rows.pop(0)), ("question", 1.0, lexical.search(question, DEPTH))]
+    weight = CLUE_WEIGHT / max(1, len(clues)) if question else 1.0
+    rankings += [(clue, weight, row[:ret_hit]) for clue, row in zip(clues, rows, strict=True)]
+    return fuse(rankings)
+
+
+def within_budget(hits: Sequence[Hit], sizes: Sequence[int], budget: int) -> list[Hit]:
+    """Take hits in rank order while their sizes (tokens by text number) fit the budget; skip one that does not."""
+    taken: list[Hit] = []
+    for hit in hits:
+        if sizes[hit.number] <= budget:
+            taken.append(hit)
+            budget -= sizes[hit.number]
+    return taken

@@ -1,0 +1,149 @@
+"""A bundle on disk: the folder that holds a memorised corpus.
+
+    manifest.json   written last: format, language, models, sizes and SHA-256 sums of the other files
+    chunks.json     documents, chunks, gists
+    index.bin       the chunks' vectors, as safetensors
+    memory.bin      the KV memory, as safetensors (may be absent: it can be rebuilt from the gists)
+
+Safetensors and JSON hold only data, so reading a bundle executes nothing. A bundle is written beside its place and
+moved there when complete, so a reader sees the old one or the new one. Tensors are memory-mapped when read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from engine.errors import BundleError
+
+FORMAT = 1
+MANIFEST, CHUNKS, INDEX, MEMORY = "manifest.json", "chunks.json", "index.bin", "memory.bin"
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The contents of a bundle; ``memory`` is None where only the gists were kept."""
+
+    manifest: Mapping[str, Any]
+    chunks: Mapping[str, Any]
+    index: Tensors
+    memory: Tensors | None
+
+
+def write(
+    folder: Path, manifest: Mapping[str, Any], chunks: Mapping[str, Any], index: Tensors, memory: Tensors | None
+) -> None:
+    """Write a bundle to ``folder``, replacing one that is there.
+
+    Raises:
+        BundleError: the folder holds something else than a bundle, or cannot be written (a full disk, say).
+    """
+    folder = folder.resolve()
+    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise BundleError(f"The folder {folder.name!r} holds other files than a bundle; give a new or empty folder.")
+    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
+    try:
+        partial.mkdir(parents=True)
+        _write_text(partial / CHUNKS, json.dumps(chunks, ensure_ascii=False))
+        save_file(index, partial / INDEX)
+        if memory is not None:
+            save_file(memory, partial / MEMORY)
+        files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in partial.iterdir()}
+        _write_text(partial / MANIFEST, json.dumps({"format": FORMAT, **manifest, "files": files}, indent=1))
+        _swap(partial, folder)
+    except OSError as error:
+        raise BundleError(f"The bundle {folder.name!r} could not be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def read(folder: Path) -> Bundle:
+    """Read and check a bundle.
+
+    Raises:
+        BundleError: it is missing, incomplete, damaged, or of a format this version does not know.
+    """
+    manifest = read_manifest(folder)
+    for name, facts in manifest["files"].items():
+        path = folder / name
+        if name not in (CHUNKS, INDEX, MEMORY) or not path.is_file():
+            raise BundleError(f"The bundle {folder.name!r} is incomplete: {name} is missing; memorise the text again.")
+        if path.stat().st_size != facts["bytes"] or _sha256(path) != facts["sha256"]:
+            raise BundleError(f"The bundle {folder.name!r} is damaged: {name} has changed; memorise the text again.")
+    try:
+        chunks = json.loads((folder / CHUNKS).read_text("utf-8"))
+        index = load_file(folder / INDEX)
+        memory = load_file(folder / MEMORY) if MEMORY in manifest["files"] else None
+    except (OSError, ValueError, SafetensorError) as error:
+        raise BundleError(
+            f"The bundle {folder.name!r} is damaged and cannot be read; memorise the text again."
+        ) from error
+    return Bundle(manifest, chunks, index, memory)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read only the manifest of a bundle.
+
+    Raises:
+        BundleError: there is none, or it is damaged or of an unknown format.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"There is no bundle in {folder.name!r}; give a folder that memorize(save_dir=...) made."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"The manifest of the bundle {folder.name!r} is damaged; memorise the text again.") from error
+    if (
+        not isinstance(manifest, dict)
+        or manifest.get("format") != FORMAT
+        or not isinstance(manifest.get("files"), dict)
+    ):
+        raise BundleError(f"The bundle {folder.name!r} is of another format than {FORMAT}; memorise the text again.")
+    return manifest
+
+
+def _write_text(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _swap(partial: Path, folder: Path) -> None:
+    """Put a complete folder in place of an old one; if that fails, the old one is put back."""
+    old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
+    if folder.exists():
+        folder.replace(old)
+    try:
+        partial.replace(folder)
+    except OSError:
+        with suppress(FileNotFoundError):
+            old.replace(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def tensor(values: np.ndarray) -> torch.Tensor:
+    """Return an array as a tensor that can be stored."""
+    return torch.from_numpy(np.ascontiguousarray(values))
