@@ -1,0 +1,1 @@
+"""The web demo over the engine. Only ``ui.py`` knows Gradio."""

@@ -12,23 +12,17 @@ import queue
 import re
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import (
-    ContextLengthError,
-    GeneratorError,
-    InputError,
-    KeyRejectedError,
-    MemoRAGError,
-    RateLimitError,
-)
+from engine.api_errors import SERVICES, NoRoomError, Translator
+from engine.errors import InputError
 from engine.events import Stop
 
 if TYPE_CHECKING:
-    from openai import APIError, AsyncOpenAI, AsyncStream, OpenAIError
+    from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
 
 _TICK = 0.1  # seconds between two looks at a stop
@@ -38,34 +32,6 @@ _ADDRESS = re.compile(
     r"https?://(?P<host>(?:[\w-]{1,63}\.)*[\w-]{1,63}|\[[\da-f:.]+\])(?::(?P<port>\d{1,5}))?(?:/[!-~]*)?",
     re.ASCII | re.IGNORECASE,
 )
-_TOO_LONG = re.compile(r"context[ _](length|size|window)|maximum context|prompt is too long", re.IGNORECASE)
-_NO_ROOM = re.compile(r"output limit was reached", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class _Service:
-    """What differs between services. ``keys_at`` is empty where no key is needed."""
-
-    label: str
-    address: str
-    keys_at: str
-    length_field: str = "max_tokens"
-    reports_usage_on_request: bool = False
-
-
-_SERVICES = {
-    "openai": _Service(
-        "OpenAI", "https://api.openai.com/v1", "https://platform.openai.com/api-keys", "max_completion_tokens", True
-    ),
-    "azure": _Service("Azure OpenAI", "", '"Keys and Endpoint" in the Azure portal', "max_completion_tokens", True),
-    "deepseek": _Service(
-        "DeepSeek", "https://api.deepseek.com", "https://platform.deepseek.com/api_keys", reports_usage_on_request=True
-    ),
-    "huggingface": _Service(
-        "Hugging Face", "https://router.huggingface.co/v1", "https://huggingface.co/settings/tokens"
-    ),
-    "compatible": _Service("The server", "", ""),
-}
 
 
 @dataclass(frozen=True)
@@ -74,10 +40,6 @@ class Usage:
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
-
-
-class _NoRoomError(GeneratorError):
-    """The model spent its tokens before it wrote anything, as reasoning models do with a small allowance."""
 
 
 class Agent:
@@ -104,17 +66,17 @@ class Agent:
         timeout: float = 60.0,
         max_retries: int = 2,
     ) -> None:
-        if source not in _SERVICES:
-            raise InputError(f"Unknown source {source!r}. Accepted: {', '.join(_SERVICES)}.")
+        if source not in SERVICES:
+            raise InputError(f"Unknown source {source!r}. Accepted: {', '.join(SERVICES)}.")
         if not model.strip():
             raise InputError("The model's name is empty. Give the name that the service knows it by.")
         self.name = model.strip()
         self.source = source
         self.temperature = temperature
         self.context_length = context_length
-        self._service = _SERVICES[source]
-        self._timeout = timeout
+        self._service = SERVICES[source]
         self._client, self._host = _client(source, _fields(api_dict or {}), timeout, max_retries)
+        self._errors = Translator(self._service, self._host, self.name, timeout)
         self._takes_temperature = True
         self._usage = Usage()
         self._lock = threading.Lock()
@@ -168,7 +130,7 @@ class Agent:
 
     def check(self) -> None:
         """Test address, key and model with a request for one token. Raises what ``stream`` raises."""
-        with suppress(_NoRoomError):
+        with suppress(NoRoomError):
             self.generate("Hello", max_new_tokens=1)
 
     async def _pieces(self, prompt: str, max_new_tokens: int, temperature: float) -> AsyncIterator[str]:
@@ -176,7 +138,7 @@ class Agent:
         finish: str | None = None
         usage: Usage | None = None
         written = False
-        with self._engine_errors():
+        with self._errors.translated():
             async with self._connect() as client:
                 async for chunk in await self._open(client, prompt, max_new_tokens, temperature):
                     text, finish_here, usage_here = _read(chunk)
@@ -185,7 +147,7 @@ class Agent:
                         written = True
                         yield text
         self._add(usage or Usage())
-        self._check_ending(finish, written)
+        self._errors.check_ending(finish, written)
 
     def _connect(self) -> AsyncOpenAI:
         """Make a client for one request: connections belong to the event loop that opened them.
@@ -226,75 +188,6 @@ class Agent:
                 self._usage.prompt_tokens + usage.prompt_tokens, self._usage.completion_tokens + usage.completion_tokens
             )
 
-    def _check_ending(self, finish: str | None, written: bool) -> None:
-        """Raise where the stream ended with a censored answer, or without any."""
-        if finish == "content_filter":
-            raise self._filtered()
-        if finish == "length" and not written:
-            raise self._no_room()
-        if finish is None and not written:
-            raise self._wrong_format()
-
-    @contextmanager
-    def _engine_errors(self) -> Iterator[None]:
-        """Turn the client's exceptions into the engine's, in this one place, each keeping its cause."""
-        from openai import OpenAIError
-
-        try:
-            yield
-        except OpenAIError as error:
-            raise self._translate(error) from error
-        except ValueError as error:  # neither JSON nor UTF-8
-            raise self._wrong_format() from error
-
-    def _translate(self, error: OpenAIError) -> MemoRAGError:
-        from openai import APIConnectionError, APIError, APITimeoutError
-
-        if isinstance(error, APITimeoutError):
-            return GeneratorError(
-                f"{self._host} sent nothing for {self._timeout:g} seconds. Try again later, or set a longer timeout."
-            )
-        if isinstance(error, APIConnectionError):
-            return GeneratorError(f"The connection to {self._host} failed. Check the address and the network.")
-        if isinstance(error, APIError):
-            return self._refusal(error, getattr(error, "status_code", None))
-        return GeneratorError(f"The request to {self._host} failed ({type(error).__name__}).")
-
-    def _refusal(self, error: APIError, status: int | None) -> MemoRAGError:
-        """Name the reason of a refusal; ``status`` is None for one that arrives within a stream."""
-        label, keys_at = self._service.label, self._service.keys_at
-        if status in (401, 403):
-            where = f" Keys are found at {keys_at}." if keys_at else ""
-            return KeyRejectedError(f"{label} did not accept the API key for {self.name} (status {status}).{where}")
-        if status == 402 or error.code == "insufficient_quota":
-            return RateLimitError(f"The quota of this API key is used up. Check the plan and billing at {self._host}.")
-        if status == 429:
-            return RateLimitError(f"{label} asks to wait: too many requests or tokens. Try again in a minute.")
-        if status == 404 or error.code == "model_not_found":
-            kind = "deployment" if self.source == "azure" else "model"
-            return GeneratorError(f"{self._host} knows no {kind} {self.name}. Check the name and the address.")
-        if error.code == "content_filter":
-            return self._filtered()
-        return self._told_in_prose(f"{error.code} {error.type} {error.message}", status)
-
-    def _told_in_prose(self, words: str, status: int | None) -> MemoRAGError:
-        """Name a reason that servers give in words only. The words are never repeated: they may quote the prompt."""
-        if _TOO_LONG.search(words):
-            return ContextLengthError(f"The prompt is too long for {self.name}. Use fewer or shorter passages.")
-        if _NO_ROOM.search(words):
-            return self._no_room()
-        when = "while answering" if status is None else f"(status {status})"
-        return GeneratorError(f"{self._host} reported an error {when}. Try again later, or choose another model.")
-
-    def _filtered(self) -> GeneratorError:
-        return GeneratorError(f"The content filter of {self._host} refused the question or the answer. Rephrase it.")
-
-    def _no_room(self) -> GeneratorError:
-        return _NoRoomError(f"{self.name} used up its tokens before writing an answer. Allow more (max_new_tokens).")
-
-    def _wrong_format(self) -> GeneratorError:
-        return GeneratorError(f"{self._host} sent no chat completion. Check the address: most end in /v1.")
-
 
 def _fields(api_dict: Mapping[str, str]) -> dict[str, str]:
     """Strip the fields and drop the blank ones. ``endpoint`` is an older name of ``azure_endpoint``."""
@@ -309,12 +202,12 @@ def _client(source: str, fields: Mapping[str, str], timeout: float, max_retries:
     from openai import AsyncAzureOpenAI, AsyncOpenAI
 
     field = "azure_endpoint" if source == "azure" else "base_url"
-    address = fields.get(field, _SERVICES[source].address)
+    address = fields.get(field, SERVICES[source].address)
     host = _host(address)
     if host is None:
         example = "https://NAME.openai.azure.com" if source == "azure" else "http://localhost:8000/v1"
         raise InputError(f'Source "{source}" needs a full web address in api_dict["{field}"], such as {example}.')
-    key = _key(source, fields)
+    key = SERVICES[source].key(fields.get("api_key", ""))
     if source == "azure":
         version = fields.get("api_version", _AZURE_API_VERSION)
         client: AsyncOpenAI = AsyncAzureOpenAI(
@@ -337,16 +230,6 @@ def _host(address: str) -> str | None:
     except ValueError:
         return None
     return host
-
-
-def _key(source: str, fields: Mapping[str, str]) -> str:
-    """Return the API key, or a placeholder where none is needed. Raises KeyRejectedError for none or no real one."""
-    key, service = fields.get("api_key", ""), _SERVICES[source]
-    if not key and service.keys_at:
-        raise KeyRejectedError(f'{service.label} needs an API key in api_dict["api_key"]; get it at {service.keys_at}.')
-    if not re.fullmatch(r"[!-~]*", key):
-        raise KeyRejectedError('api_dict["api_key"] holds a space or a character that no API key has. Copy it again.')
-    return key or "none"
 
 
 def _read(chunk: ChatCompletionChunk) -> tuple[str, str | None, Usage | None]:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast, get_args
+from typing import Protocol, cast, get_args
 
 from engine.bundle import Memorized
 from engine.citation import Citer
 from engine.errors import ContextLengthError, InputError
-from engine.events import Answer, Clue, Clues, Event, Evidence, Passage, Stop, Token
+from engine.events import Answer, Clue, Clues, Event, Evidence, Passage, Stop, Task, Token
 from engine.prompt import fields_of, render
 from engine.retrieval import Hit, find, within_budget
 
-Task = Literal["memorag", "qa", "rag", "summarize"]
 # Encoder tokens of evidence handed to the generator, the same for every task, so that tasks compare fairly.
 EVIDENCE_TOKENS = 1280
 # Tokens that a chat template may put around a prompt.

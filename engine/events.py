@@ -17,6 +17,8 @@ from typing import Literal
 from engine.errors import Cancelled
 
 ClueKind = Literal["span", "surrogate", "draft", "point"]
+# How a question is answered: clues and evidence; memory alone; evidence for the bare question; a summary.
+Task = Literal["memorag", "qa", "rag", "summarize"]
 
 
 @dataclass(frozen=True)

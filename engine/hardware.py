@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from engine.errors import InputError
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
 
 Device = Literal["cpu", "cuda", "mps"]
+# What a person may ask for.
+DEVICES = ("auto", *get_args(Device))
 FLASH_ATTENTION = "flash_attention_2"
 SDPA = "sdpa"
 

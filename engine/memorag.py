@@ -10,17 +10,17 @@ import copy
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from engine import storage
-from engine.ask import Generator, Request, Task, check_request, events
+from engine.ask import Generator, Request, check_request, events
 from engine.bundle import Memorized, digest_of, hold, pack, unpack
 from engine.chunking import split
 from engine.documents import Document, as_documents
 from engine.errors import BundleError, InputError, NotMemorizedError
-from engine.events import Answer, Event, OnProgress, Progress, Stop
+from engine.events import Answer, Event, OnProgress, Progress, Stop, Task
 from engine.gist import Gist
-from engine.hardware import detect
+from engine.hardware import Hardware, detect
 from engine.language import language_of
 from engine.memory import Memory
 from engine.model import Model
@@ -47,11 +47,12 @@ class MemoRAG:
         access_token: str | None = None,
         load_in_4bit: bool = False,
         enable_flash_attn: bool = True,
+        hardware: Hardware | None = None,
     ) -> None:
         """Load the models; without a generator of its own, the memory model also writes the answers.
 
         ``ret_hit`` is how many passages each clue may bring in; chunks have at most ``retrieval_chunk_size`` tokens of
-        the retriever, and never more than the retriever can read.
+        the retriever, and never more than the retriever can read. ``hardware`` overrides what ``detect`` finds.
 
         Raises:
             InputError: an argument out of range, or two generators at once.
@@ -63,8 +64,8 @@ class MemoRAG:
             raise InputError(f"ret_hit is {ret_hit}; give 1 to 100 passages.")
         if retrieval_chunk_size < 16:
             raise InputError(f"retrieval_chunk_size is {retrieval_chunk_size}; give 16 tokens or more.")
-        hardware = detect(load_in_4bit=load_in_4bit, enable_flash_attn=enable_flash_attn)
-        loading = {"cache_dir": cache_dir, "access_token": access_token, "hardware": hardware}
+        used = hardware or detect(load_in_4bit=load_in_4bit, enable_flash_attn=enable_flash_attn)
+        loading = {"cache_dir": cache_dir, "access_token": access_token, "hardware": used}
         mem, ret = mem_model_name_or_path, ret_model_name_or_path
         self.model = mem if isinstance(mem, Model) else Model(mem, **loading)  # type: ignore[arg-type]
         self.encoder = ret if isinstance(ret, Encoder) else Encoder(ret, **loading)  # type: ignore[arg-type]
@@ -80,13 +81,13 @@ class MemoRAG:
 
     # Copies over the same loaded models
 
-    def fork(self) -> MemoRAG:
+    def fork(self) -> Self:
         """Return a pipeline over the same loaded models, with nothing memorised."""
         twin = copy.copy(self)
         twin._held = None
         return twin
 
-    def with_generator(self, generator: Generator) -> MemoRAG:
+    def with_generator(self, generator: Generator) -> Self:
         """Return a pipeline over the same models and the same memorised corpus, whose answers ``generator`` writes."""
         twin = copy.copy(self)
         twin.generator = generator

@@ -11,6 +11,7 @@ from engine.documents import Document
 from engine.errors import InputError
 from engine.events import OnProgress, Stop
 from engine.gist import Gist, abstractive, extractive, join, stretches
+from engine.hardware import Hardware
 from engine.memorag import MemoRAG
 from engine.model import Model
 from engine.prompt import prompts_for
@@ -40,6 +41,7 @@ class MemoRAGLite(MemoRAG):
         load_in_4bit: bool = False,
         enable_flash_attn: bool = True,
         gist_mode: GistMode = "auto",
+        hardware: Hardware | None = None,
     ) -> None:
         """Load the models.
 
@@ -63,6 +65,7 @@ class MemoRAGLite(MemoRAG):
             access_token,
             load_in_4bit,
             enable_flash_attn,
+            hardware,
         )
         self.gist_mode = gist_mode
 

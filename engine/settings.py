@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.errors import InputError
+from engine.hardware import DEVICES
 
 N = TypeVar("N", int, float)
 
@@ -20,7 +21,7 @@ VARIABLES: Mapping[str, str] = {
     "MEMORAG_MODEL": "memory model and local generator: auto, a Hub name or a folder",
     "MEMORAG_RETRIEVER": "retriever: auto, a Hub name or a folder",
     "MEMORAG_CACHE_DIR": "where converted models and memories are kept",
-    "MEMORAG_DEVICE": "auto, cpu, cuda or mps",
+    "MEMORAG_DEVICE": f"{', '.join(DEVICES[:-1])} or {DEVICES[-1]}",
     "MEMORAG_THREADS": "CPU threads for the models (default: all cores)",
     "MEMORAG_HOST": "address to listen on (default 127.0.0.1, on a Space 0.0.0.0)",
     "MEMORAG_PORT": "port to listen on (default 7860)",
@@ -104,7 +105,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: obje
         model=str(given.get("model", "auto")),
         retriever=str(given.get("retriever", "auto")),
         cache_dir=Path(str(given.get("cache_dir", default_cache_dir()))).expanduser(),
-        device=_one_of("device", str(given.get("device", "auto")), ("auto", "cpu", "cuda", "mps")),
+        device=_one_of("device", str(given.get("device", "auto")), DEVICES),
         threads=_number("threads", given["threads"], int, 1, 1024) if "threads" in given else None,
         host=str(given.get("host", "0.0.0.0" if on_spaces else "127.0.0.1")),  # noqa: S104 - a Space is reached through its proxy
         port=_number("port", given.get("port", 7860), int, 0, 65535),

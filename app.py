@@ -1,0 +1,51 @@
+"""Start the demo: flags and environment become settings; the page is built and served."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+
+from engine.errors import MemoRAGError
+from engine.settings import VARIABLES, from_environment
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the flags; every one may also be set by an environment variable."""
+    parser = argparse.ArgumentParser(
+        description="MemoRAG: read a long text once, answer from evidence.",
+        epilog="Environment: " + "; ".join(f"{name} - {meaning}" for name, meaning in VARIABLES.items()),
+    )
+    parser.add_argument("--model", help=VARIABLES["MEMORAG_MODEL"])
+    parser.add_argument("--retriever", help=VARIABLES["MEMORAG_RETRIEVER"])
+    parser.add_argument("--cache-dir", help=VARIABLES["MEMORAG_CACHE_DIR"])
+    parser.add_argument("--device", help=VARIABLES["MEMORAG_DEVICE"])
+    parser.add_argument("--threads", help=VARIABLES["MEMORAG_THREADS"])
+    parser.add_argument("--host", help=VARIABLES["MEMORAG_HOST"])
+    parser.add_argument("--port", help=VARIABLES["MEMORAG_PORT"])
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Run the demo until it is interrupted; return the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    for chatty in ("httpx", "faiss.loader", "sentence_transformers"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    try:
+        settings = from_environment(**vars(parse()))
+    except MemoRAGError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    from demo.service import Service
+    from demo.ui import build, launch
+
+    service = Service(settings)
+    service.start()
+    launch(build(service), service)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

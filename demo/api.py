@@ -1,0 +1,165 @@
+"""The public endpoints: everything a visitor can do on the page, for programs.
+
+Typed and documented, because Gradio builds the API page from it. ``request`` arguments are filled in by Gradio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import gradio as gr
+from gradio import FileData
+from gradio.utils import get_upload_folder
+
+from demo import session, text
+from demo.generators import Connection
+from demo.service import Service
+from demo.session import Memorising, Question, Reply, Visitors
+from engine.errors import InputError, MemoRAGError
+from engine.settings import Secret
+
+
+class Api:
+    """Endpoints over one service."""
+
+    def __init__(self, service: Service, visitors: Visitors) -> None:
+        self.service, self.visitors = service, visitors
+
+    def corpora(self, request: gr.Request) -> list[dict[str, Any]]:
+        """List the corpora that can be asked: the ready-made ones and your own.
+
+        Returns:
+            One object per corpus: id, title, ready (whether it answers at once), mine, description, questions.
+        """
+        found = []
+        for corpus, title in self.service.titles(self.visitors.get(session_of(request)).name).items():
+            entry = self.service.entries.get(corpus)
+            found.append(
+                {
+                    "id": corpus,
+                    "title": title,
+                    "ready": self.service.is_open(corpus),
+                    "mine": entry is None,
+                    "description": entry.description if entry else "",
+                    "questions": list(entry.questions) if entry else [],
+                }
+            )
+        return found
+
+    def memorize(self, files: list[FileData], corpus: str, request: gr.Request) -> Iterator[dict[str, Any]]:
+        """Memorise uploaded TXT, PDF or DOCX files as one corpus of your own, or open a ready-made one.
+
+        Args:
+            files: the uploaded files; an empty list opens the ready-made corpus named by ``corpus``.
+            corpus: the id of a ready-made corpus to open, or "" with files.
+
+        Returns:
+            A stream of objects: corpus (the id to ask), title, state, status, stage, share (0 to 1), eta and seconds.
+            The last one has the state "done".
+        """
+        visitor = self.visitors.get(session_of(request))
+        try:
+            if files:
+                steps = session.memorize(self.service, visitor, [_uploaded(file) for file in files])
+            else:
+                steps = session.open_corpus(self.service, visitor, corpus)
+            last: Memorising | None = None
+            for step in steps:
+                if last is None or (step.status, step.share) != (last.status, last.share):
+                    yield asdict(step)
+                last = step
+        except Exception as error:
+            raise _as_gradio(error) from error
+
+    def ask(
+        self,
+        question: str,
+        corpus: str,
+        generator: str = text.LOCAL,
+        temperature: float = 0.0,
+        max_new_tokens: int = 256,
+        mode: Literal["memorag", "rag", "qa", "summarize"] = "memorag",
+        request: gr.Request | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Ask a question about a corpus; the answer streams.
+
+        Args:
+            question: the question, up to 4,000 characters.
+            corpus: an id from /corpora or /memorize.
+            generator: who writes the answer: "local", or one given to /connect before.
+            temperature: 0 (most certain) to 2 (most varied).
+            max_new_tokens: longest answer in tokens, 10 to 1024.
+            mode: "memorag" (clues, then evidence), "rag" (evidence only), "qa" (memory only) or "summarize".
+
+        Returns:
+            A stream of objects: stage, status, clues, evidence (number, text, document, page, section), answer so far,
+            and at the end timings in seconds. Every [n] in the answer is the number of a piece of evidence.
+        """
+        asked = Question(question, corpus, generator, temperature, max_new_tokens, mode)
+        last: dict[str, Any] = {}
+        try:
+            for reply in session.ask(self.service, self.visitors.get(session_of(request)), asked):
+                shown = _reply_object(reply)
+                if shown != last:
+                    yield shown
+                last = shown
+        except Exception as error:
+            raise _as_gradio(error) from error
+
+    def connect(self, generator: str, model: str, api_key: str, address: str, request: gr.Request) -> str:
+        """Give the key or address of a generator for this session; it is kept in memory only.
+
+        Args:
+            generator: "openai", "azure", "deepseek", "huggingface" or "compatible".
+            model: the model's name, with Azure the deployment; "" takes the usual one.
+            api_key: the key, "" where the server needs none.
+            address: the base URL of a compatible server, with Azure the endpoint; else "".
+
+        Returns:
+            A sentence that says the generator can be used now.
+        """
+        connection = Connection(model, Secret(api_key), address)
+        try:
+            session.keep_connection(
+                self.visitors.get(session_of(request)), generator, connection, self.service.settings
+            )
+        except Exception as error:
+            raise _as_gradio(error) from error
+        return text.CONNECTED.format(name=text.GENERATORS[generator])
+
+
+def session_of(request: gr.Request | None) -> str:
+    """Return what tells this visitor from others."""
+    return (request.session_hash if request is not None else None) or ""
+
+
+def was_uploaded(path: Path) -> bool:
+    """Whether a file lies in the folder that uploads go to."""
+    return path.resolve().is_relative_to(Path(get_upload_folder()).resolve())
+
+
+def _uploaded(file: Any) -> Path:  # noqa: ANN401 - Gradio gives a plain dict
+    """Return the path of an uploaded file; a path that a caller made up is refused."""
+    path = Path(str(file.get("path", "")) if isinstance(file, dict) else str(getattr(file, "path", "")))
+    if not path.is_file() or not was_uploaded(path):
+        raise InputError(text.FILE_NOT_UPLOADED)
+    return path
+
+
+def _reply_object(reply: Reply) -> dict[str, Any]:
+    return {
+        "stage": reply.stage,
+        "status": reply.status if reply.stage in ("models", "done") else text.STAGES[reply.stage],
+        "clues": [asdict(clue) for clue in reply.clues or ()],
+        "evidence": [asdict(passage) for passage in reply.passages or ()],
+        "answer": reply.answer,
+        "timings": dict(reply.final.timings) if reply.final else {},
+    }
+
+
+def _as_gradio(error: Exception) -> gr.Error:
+    """Return what an API caller is told."""
+    return gr.Error(session.sentence(error), print_exception=not isinstance(error, MemoRAGError))

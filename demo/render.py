@@ -1,0 +1,145 @@
+"""What is shown, as HTML and chat messages. All text of documents, visitors and models is escaped here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, Literal
+
+from demo import text
+from demo.session import Memorising, Reply
+from engine.citation import cited
+from engine.events import Answer, Clue, Passage
+
+Message = dict[str, Any]
+_CITATION = re.compile(r"\[(\d{1,3})\]")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$])")
+_CLUE_CHARACTERS = 140
+
+
+def status(line: str, kind: Literal["idle", "busy", "error"] = "idle", share: float | None = None) -> str:
+    """Return the status line; screen readers hear it when it changes."""
+    role = "alert" if kind == "error" else "status"
+    bar = (
+        "" if share is None else f'<div class="bar"><div style="width:{100 * min(max(share, 0), 1):.0f}%"></div></div>'
+    )
+    return f'<div class="{kind}" role="{role}" aria-live="polite"><span class="dot"></span>{escape(line)}{bar}</div>'
+
+
+def hint(line: str) -> str:
+    """Return a line of explanation."""
+    return f'<p class="hint">{escape(line)}</p>'
+
+
+def evidence(passages: Sequence[Passage] | None, answer: str = "") -> str:
+    """Return the numbered passages; those the answer cites stand out."""
+    if passages is None:
+        return hint(text.EVIDENCE_EMPTY)
+    if not passages:
+        return hint(text.NO_EVIDENCE)
+    used = cited(answer)
+    return "".join(_card(passage, passage.number in used) for passage in passages)
+
+
+def _card(passage: Passage, used: bool) -> str:
+    place = [f"page {passage.page}"] if passage.page is not None else []
+    place += [escape(passage.section)] if passage.section else []
+    found = [query for query in passage.found_by if query != "question"]
+    tags = ["question"] if len(found) < len(passage.found_by) else []
+    tags += [f"{len(found)} clue{'s' if len(found) > 1 else ''}"] if found else []
+    return (
+        f'<article class="card{"" if used else " unused"}" id="passage-{passage.number}">'
+        f'<header><b>[{passage.number}]</b><span class="where">{escape(passage.document)}'
+        f"{' - ' if place else ''}{', '.join(place)}</span>"
+        + "".join(f'<span class="tag" title="{escape(" / ".join(passage.found_by))}">{tag}</span>' for tag in tags)
+        + ('<span class="tag">cited</span>' if used else "")
+        + f"</header><p>{escape(passage.text)}</p></article>"
+    )
+
+
+def memory(stats: Mapping[str, int | str] | None, title: str, clues: Sequence[Clue] | None) -> str:
+    """Return what was memorised and the clues of the last question."""
+    if stats is None:
+        return hint(text.MEMORY_EMPTY)
+    size = text.size(int(stats["memory_bytes"]))
+    rows = {
+        "Corpus": title,
+        "Language": stats["language"],
+        "Text": f"{stats['context_tokens']:,} tokens in {stats['chunks']} passages",
+        "Memory": f"{stats['memory_tokens']:,} tokens of gists, {size}",
+    }
+    shown = _table(rows)
+    if clues is not None:
+        shown += f"<h4>{text.THOUGHT_CLUES}</h4>" + hint(text.CLUES_NOTE)
+        shown += "".join(
+            f'<p class="clue"><span class="tag">{text.CLUE_KINDS[c.kind]}</span> {escape(c.text)}</p>' for c in clues
+        )
+        shown += "" if clues else hint(text.NO_CLUES)
+    return shown
+
+
+def run(final: Answer | None, generator: str, temperature: float, limit: int) -> str:
+    """Return the timings of the last answer."""
+    if final is None:
+        return hint(text.RUN_EMPTY)
+    at = final.timings
+    writing = max(at["total"] - at["first_token"], 1e-6)
+    rows = {
+        "Generator": generator,
+        "Temperature": f"{temperature:g}",
+        "Clues": f"{at['clues']:.2f} s",
+        "Evidence": f"{at['retrieval']:.2f} s, {len(final.evidence)} passages",
+        "First token": f"{at['first_token']:.2f} s",
+        "Whole answer": f"{at['total']:.2f} s",
+        "Length": f"{final.tokens} tokens, {final.tokens / writing:.0f} per second",
+    }
+    return _table(rows) + (hint(text.CUT.format(tokens=limit)) if final.truncated else "")
+
+
+def _table(rows: Mapping[str, object]) -> str:
+    cells = "".join(f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>" for name, value in rows.items())
+    return f'<table class="facts">{cells}</table>'
+
+
+def messages(reply: Reply) -> list[Message]:
+    """Return an answer so far as chat messages: two folding thoughts, then the text."""
+    shown = [_thought(text.THOUGHT_CLUES, _clue_lines(reply.clues), reply.clues is None, reply.clue_seconds)]
+    if reply.clues is not None:
+        found = "" if reply.passages is None else f"{len(reply.passages)} passages"
+        shown.append(_thought(text.THOUGHT_EVIDENCE, found, reply.passages is None, reply.evidence_seconds))
+    if reply.answer:
+        shown.append({"role": "assistant", "content": answer_markdown(reply.answer)})
+    return shown
+
+
+def _thought(title: str, content: str, pending: bool, seconds: float) -> Message:
+    metadata: dict[str, Any] = {"title": title, "status": "pending" if pending else "done"}
+    if not pending:
+        metadata["duration"] = seconds
+    return {"role": "assistant", "content": content, "metadata": metadata}
+
+
+def _clue_lines(clues: Sequence[Clue] | None) -> str:
+    if clues is None:
+        return ""
+    lines = [f"- *{text.CLUE_KINDS[c.kind]}*: {_plain(c.text[:_CLUE_CHARACTERS])}" for c in clues]
+    return "\n".join(lines) or text.NO_CLUES
+
+
+def answer_markdown(answer: str) -> str:
+    """Return an answer as Markdown that shows its text as it is, with citations linked to their passages."""
+    parts = _CITATION.split(answer)
+    shown = [_plain(part) if i % 2 == 0 else f"[\\[{part}\\]](#passage-{part})" for i, part in enumerate(parts)]
+    return "".join(shown)
+
+
+def _plain(part: str) -> str:
+    """Escape what Markdown or HTML would read as markup."""
+    return _MARKDOWN.sub(r"\\\1", part)
+
+
+def memorising(at: Memorising) -> str:
+    """Return the status line of memorising."""
+    kind: Literal["idle", "busy", "error"] = "busy" if at.state in ("waiting", "running") else "idle"
+    return status(at.status, kind, at.share if kind == "busy" else None)

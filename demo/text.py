@@ -1,0 +1,132 @@
+"""Every sentence the demo shows. One place, so that wording stays even and can be translated."""
+
+from __future__ import annotations
+
+TITLE = "MemoRAG"
+TAGLINE = "Reads a long text once, remembers it, and answers from evidence you can check."
+
+# Status line
+LOADING = "Loading the models - the page can be used already; questions wait until they are ready."
+CHOOSE = "Choose a corpus, or add your own documents."
+READY = "Ready: {title} is memorised ({tokens} tokens). Ask a question."
+OPENING = "Opening {title}: {stage}"
+STARTING = "waiting for the models"
+ASKING = "{stage} - {seconds} s"
+STOPPED = "Stopped. What was written so far is kept."
+DONE = "Answered in {seconds} s."
+MEMORISING = "Memorising {title}: {stage}"
+MEMORISED = "{title} is memorised: {tokens} tokens in {seconds} s."
+MEMORISING_STOPPED = "Memorising was stopped. The files are still here; press Memorise to start again."
+FILES_READY = "{count} file(s), {size}. Press Memorise to read them."
+DELETED = "Your documents were deleted."
+NOTHING_TO_DELETE = "There are no documents of yours on this page."
+
+# Stages
+STAGES = {
+    "waiting": "waiting for other work to finish",
+    "models": "loading the models",
+    "reading": "reading the files",
+    "splitting": "splitting the text into passages",
+    "embedding": "embedding the passages",
+    "choosing gists": "choosing the gists",
+    "writing gists": "writing the gists",
+    "memorising": "reading the gists into the memory",
+    "recall": "Recalling clues",
+    "retrieve": "Finding evidence",
+    "write": "Writing the answer",
+}
+
+# Labels
+CORPUS = "Corpus"
+CORPUS_INFO = "What your questions are about"
+FILES = "Add your own documents"
+FILES_INFO = "TXT, PDF or DOCX, up to {size} MB each. Only you can see them; they are deleted after {hours} hours."
+MEMORISE = "Memorise"
+STOP = "Stop"
+DELETE = "Delete my documents"
+GENERATOR = "Generator"
+GENERATOR_INFO = "Who writes the answer"
+KEY = "API key"
+KEY_INFO = "Used for your questions only; never stored or logged."
+MODEL = "Model"
+MODEL_INFO = "The model's name (with Azure: the deployment)"
+ADDRESS = "Server address"
+ADDRESS_INFO = "For example http://localhost:8000/v1 (with Azure: the endpoint)"
+TEMPERATURE = "Temperature"
+TEMPERATURE_INFO = "0 is most certain, 2 most varied"
+MAX_TOKENS = "Longest answer (tokens)"
+MODE = "Mode"
+MODES = {
+    "memorag": "MemoRAG: recall clues, then find evidence",
+    "rag": "Plain RAG: evidence for the bare question",
+    "qa": "Memory only: no evidence",
+    "summarize": "Summary of the whole text",
+}
+QUESTION = "Your question"
+ASK = "Ask"
+QUESTION_PLACEHOLDER = "Ask about the corpus - Enter sends, Shift+Enter starts a new line"
+EVIDENCE, MEMORY, RUN = "Evidence", "Memory", "Run"
+THOUGHT_CLUES = "Recalling clues"
+THOUGHT_EVIDENCE = "Finding evidence"
+NO_CLUES = "Nothing useful was recalled; the question itself is used."
+CLUE_KINDS = {"span": "fact", "surrogate": "question", "draft": "draft answer", "point": "key point"}
+NO_EVIDENCE = "No evidence was used: this mode answers from the memory alone."
+EVIDENCE_EMPTY = "The passages that an answer rests on appear here, numbered as the answer cites them."
+MEMORY_EMPTY = "What was memorised, and the clues recalled for each question, appear here."
+RUN_EMPTY = "Timings of the last answer appear here."
+CUT = "The answer reached the limit of {tokens} tokens. Raise the longest answer to read on."
+CLUES_NOTE = "Clues are the memory's hints. They may be wrong: they only help to find passages and are never evidence."
+EMPTY_CHAT = (
+    "### Ask a long text\n"
+    "1. **Choose a corpus**, or add your own documents and memorise them once.\n"
+    "2. **Ask.** Clues are recalled from the memory, and passages are found with them.\n"
+    "3. **Check.** Numbers in the answer, such as [1], name the passages under *Evidence*."
+)
+
+# Generators
+LOCAL = "local"
+GENERATORS = {
+    LOCAL: "Local model",
+    "openai": "OpenAI (needs a key)",
+    "azure": "Azure OpenAI (needs a key)",
+    "deepseek": "DeepSeek (needs a key)",
+    "huggingface": "Hugging Face router (needs a token)",
+    "compatible": "OpenAI-compatible server",
+}
+DEFAULT_MODELS = {
+    "openai": "gpt-4o",
+    "azure": "",
+    "deepseek": "deepseek-chat",
+    "huggingface": "Qwen/Qwen2.5-7B-Instruct",
+    "compatible": "",
+}
+
+# What went wrong
+UNEXPECTED = "Something went wrong on the server, and it was noted there. Your question is kept; please try again."
+QUESTION_EMPTY = "The question is empty; write a question."
+QUESTION_LONG = "The question has {length} characters; at most {limit} are accepted. Shorten it."
+NO_CORPUS = "Choose a corpus first, or memorise your own documents."
+UNKNOWN_CORPUS = "There is no corpus {corpus!r} for you; choose one of: {known}."
+NO_FILES = "No files were given; add TXT, PDF or DOCX files first."
+TOO_MANY_FILES = "{count} files were given; at most {limit} make one corpus. Leave some out."
+FILE_NOT_UPLOADED = "A file was named that was not uploaded here; upload it first."
+FILE_WRONG_TYPE = "{name} is of another type; TXT, PDF and DOCX files are accepted. Remove it and add another."
+UNKNOWN_GENERATOR = "There is no generator {generator!r}; choose one of: {known}."
+NOT_CONNECTED = "The generator {generator!r} needs a key or address; give it first (API: /connect)."
+BAD_MODE = "There is no mode {mode!r}; choose one of: {known}."
+BAD_NUMBER = "{name} is {value!r}; give a number from {low} to {high}."
+PRIVATE_ADDRESS = "The server address points into this server's own network, which is not allowed on a public page."
+BAD_ADDRESS = "The server address {address!r} is not one; give http://host:port/v1 or https://host/v1."
+MODELS_FAILED = "The models could not be loaded: {reason}"
+EXPIRED = "This corpus is no longer held, because its time was over or room was needed; memorise it again."
+CONNECTED = "{name} can be used now; nothing was sent yet."
+BUSY = "{count} texts are being memorised already; try again in a minute."
+
+
+def size(count: float) -> str:
+    """Return a number of bytes for people."""
+    for unit in ("bytes", "KB", "MB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GB"

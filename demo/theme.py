@@ -1,0 +1,51 @@
+"""How the page looks: a Gradio theme's settings and the little CSS it does not cover.
+
+Colours come from the theme's variables, so that light and dark mode both work.
+"""
+
+from __future__ import annotations
+
+PRIMARY_HUE = "teal"
+NEUTRAL_HUE = "slate"
+# Fonts of the system: nothing is fetched from elsewhere.
+FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "Noto Sans CJK SC", "sans-serif")
+MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+
+CSS = """
+.gradio-container { max-width: 1500px !important; margin: 0 auto; padding: 12px 16px !important; }
+#head h1 { margin: 0; font-size: 1.5rem; }
+#head p { margin: 0; color: var(--body-text-color-subdued); }
+#status { border-radius: var(--radius-lg); padding: 8px 12px; background: var(--block-background-fill);
+  border: 1px solid var(--border-color-primary); }
+#status .dot { display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 8px;
+  background: var(--color-accent); }
+#status .busy .dot { animation: memorag-pulse 1s infinite alternate; }
+#status .error { color: var(--error-text-color, #b91c1c); font-weight: 600; }
+#status .error .dot { background: #dc2626; }
+@keyframes memorag-pulse { from { opacity: 1; } to { opacity: 0.25; } }
+.bar { height: 6px; border-radius: 3px; background: var(--border-color-primary); overflow: hidden; margin-top: 6px; }
+.bar > div { height: 100%; background: var(--color-accent); transition: width 0.2s; }
+.hint { color: var(--body-text-color-subdued); font-size: 0.9em; margin: 4px 0; }
+.card { border: 1px solid var(--border-color-primary); border-left: 4px solid var(--color-accent);
+  border-radius: var(--radius-md); padding: 8px 12px; margin-bottom: 10px; background: var(--block-background-fill);
+  scroll-margin-top: 12px; }
+.card.unused { border-left-color: var(--border-color-primary); }
+.card:target { outline: 2px solid var(--color-accent); }
+.card header { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: baseline; font-size: 0.9em; }
+.card header b { color: var(--color-accent); }
+.card .where { font-weight: 600; overflow-wrap: anywhere; }
+.card p { margin: 6px 0 0; white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.45; font-size: 0.93em; }
+.tag { font-size: 0.8em; padding: 1px 8px; border-radius: 999px; border: 1px solid var(--border-color-primary);
+  color: var(--body-text-color-subdued); }
+.facts { width: 100%; border-collapse: collapse; font-size: 0.93em; }
+.facts td { padding: 3px 8px 3px 0; border-bottom: 1px solid var(--border-color-primary); overflow-wrap: anywhere; }
+.facts td:last-child { text-align: right; font-variant-numeric: tabular-nums; }
+.clue { margin: 4px 0; font-size: 0.93em; overflow-wrap: anywhere; }
+#evidence-panel, #memory-panel, #run-panel { max-height: 74vh; overflow-y: auto; }
+footer { opacity: 0.7; }
+@media (max-width: 900px) {
+  #columns { flex-direction: column; }
+  #centre { order: 1; } #left { order: 0; } #right { order: 2; }
+  #evidence-panel, #memory-panel, #run-panel { max-height: none; }
+}
+"""

@@ -1,0 +1,344 @@
+"""The page: components, handlers and wiring. With ``api.py`` the only file that knows Gradio.
+
+Handlers are thin: they call ``session`` and turn what it yields into component updates. Visitors are told apart by
+Gradio's session; all plumbing is private, and only the documented endpoints are public.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo import render, session, text, theme
+from demo.api import Api, session_of, was_uploaded
+from demo.generators import Connection
+from demo.service import Service
+from demo.session import Question, Reply, Visitor, Visitors
+from engine.documents import ACCEPTED
+from engine.events import Task
+from engine.settings import Secret
+
+Update = Any  # a component's update, or nothing to change
+_QUEUE = 32
+
+
+class Page:
+    """Handlers of one running demo."""
+
+    def __init__(self, service: Service) -> None:
+        self.service, self.visitors = service, Visitors()
+
+    def visitor(self, request: gr.Request) -> Visitor:
+        """Return the visitor behind a request."""
+        return self.visitors.get(session_of(request))
+
+    # Corpora
+
+    def look(self, corpus: str, request: gr.Request) -> tuple[Update, str, Update]:
+        """Show how the chosen corpus stands; used by the timer until it is ready."""
+        visitor = self.visitor(request)
+        line, busy = self._corpus_line(corpus, visitor)
+        ready = gr.Timer(active=busy)
+        if self.service.failure is not None:
+            return gr.skip(), render.status(str(self.service.failure), "error"), ready
+        return self._memory_of(corpus, visitor), render.status(line, "busy" if busy else "idle"), ready
+
+    def _corpus_line(self, corpus: str, visitor: Visitor) -> tuple[str, bool]:
+        """Return the status line of a corpus and whether it is still being opened."""
+        titles = self.service.titles(visitor.name)
+        if corpus not in titles:
+            return text.CHOOSE, False
+        if self.service.is_open(corpus):
+            pipeline = self.service.pipeline(corpus, visitor.name)
+            tokens = f"{pipeline.stats['context_tokens']:,}" if pipeline is not None else "?"
+            return text.READY.format(title=titles[corpus], tokens=tokens), False
+        if not self.service.is_loaded:
+            return text.LOADING, True
+        at = self.service.open(corpus).snapshot()
+        if at.error is not None:
+            return session.sentence(at.error), False
+        return text.OPENING.format(title=titles[corpus], stage=session.stage_of(at, self.service)), True
+
+    def _memory_of(self, corpus: str, visitor: Visitor) -> Any:  # noqa: ANN401 - HTML or an empty update
+        if not self.service.is_open(corpus):
+            return gr.skip()
+        pipeline = self.service.pipeline(corpus, visitor.name)
+        return render.memory(pipeline.stats if pipeline else None, self.service.titles(visitor.name)[corpus], None)
+
+    def choose(self, corpus: str, request: gr.Request) -> tuple[Update, Update, str, Update]:
+        """Switch to a corpus: its examples, memory and status."""
+        entry = self.service.entries.get(corpus)
+        examples: Any = [{"text": question} for question in entry.questions[:6]] if entry else []
+        return (gr.Chatbot(examples=examples), *self.look(corpus, request))
+
+    def arrive(self, request: gr.Request) -> tuple[Update, Update, Update, str, Update]:
+        """Fill the page when it is opened."""
+        titles = self.service.titles(self.visitor(request).name)
+        first = next(iter(titles), None)
+        choices = [(title, corpus) for corpus, title in titles.items()]
+        return (gr.Dropdown(choices=choices, value=first), *self.choose(first or "", request))
+
+    # Documents
+
+    def files_given(self, files: list[str] | None) -> tuple[Update, str]:
+        """Say what was uploaded and what to do next."""
+        paths = [Path(file) for file in files or []]
+        if not paths:
+            return gr.Button(interactive=False), render.status(text.CHOOSE)
+        size = text.size(sum(path.stat().st_size for path in paths))
+        line = text.FILES_READY.format(count=len(paths), size=size)
+        return gr.Button(interactive=True), render.status(line)
+
+    def memorise(self, files: list[str] | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Memorise uploads; yields (status, memorise button, stop button, corpus choices, memory panel)."""
+        visitor, last = self.visitor(request), None
+        try:
+            for last in session.memorize(self.service, visitor, [Path(file) for file in files or []]):
+                yield (
+                    render.memorising(last),
+                    gr.Button(interactive=False),
+                    gr.Button(visible=True),
+                    gr.skip(),
+                    gr.skip(),
+                )
+        except Exception as error:  # shown in words; the traceback of an unexpected one goes to the log
+            yield self._memorise_over(render.status(session.sentence(error), "error"))
+            return
+        if last is None or last.state != "done":
+            yield self._memorise_over(render.status(text.MEMORISING_STOPPED))
+            return
+        choices = [(title, corpus) for corpus, title in self.service.titles(visitor.name).items()]
+        shown = self._memorise_over(render.status(last.status))
+        yield (*shown[:3], gr.Dropdown(choices=choices, value=last.corpus), self._memory_of(last.corpus, visitor))
+
+    @staticmethod
+    def _memorise_over(line: str) -> tuple[Any, ...]:
+        return line, gr.Button(interactive=True), gr.Button(visible=False), gr.skip(), gr.skip()
+
+    def stop_memorising(self, request: gr.Request) -> None:
+        """Stop the visitor's memorising."""
+        session.stop_memorising(self.visitor(request))
+
+    def delete(self, files: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
+        """Delete the visitor's documents: uploads, memories and the conversation about them."""
+        visitor = self.visitor(request)
+        session.stop_memorising(visitor)
+        for file in files or []:
+            if was_uploaded(Path(file)):
+                Path(file).unlink(missing_ok=True)
+        count = self.service.delete(visitor.name)
+        titles = self.service.titles(visitor.name)
+        choices = [(title, corpus) for corpus, title in titles.items()]
+        line = text.DELETED if count or files else text.NOTHING_TO_DELETE
+        dropdown = gr.Dropdown(choices=choices, value=next(iter(titles), None))
+        panels = (render.evidence(None), render.memory(None, "", None), render.run(None, "", 0, 0))
+        return (None, dropdown, render.status(line), [], *panels)
+
+    # Questions
+
+    def ask(
+        self,
+        query: str,
+        history: list[Any],
+        corpus: str | None,
+        generator: str,
+        model: str,
+        key: str,
+        address: str,
+        temperature: float,
+        max_new_tokens: float,
+        mode: Task,
+        request: gr.Request,
+    ) -> Iterator[tuple[Any, ...]]:
+        """Answer; yields (chat, question box, status, ask button, stop button, evidence, memory, run)."""
+        visitor = self.visitor(request)
+        question = Question(query, corpus or "", generator, temperature, int(max_new_tokens), mode)
+        chat = [*history, {"role": "user", "content": query}]
+        busy = (gr.Button(visible=False), gr.Button(visible=True))
+        idle = (gr.Button(visible=True), gr.Button(visible=False))
+        untouched = (gr.skip(), gr.skip(), gr.skip())
+        reply: Reply | None = None
+        try:
+            for reply in session.ask(self.service, visitor, question, Connection(model, Secret(key), address)):
+                line = render.status(reply.status, "busy" if reply.final is None else "idle")
+                panels = self._panels(reply, question, visitor) if reply.passages is not None else untouched
+                yield ([*chat, *render.messages(reply)], "", line, *busy, *panels)
+        except Exception as error:  # shown in words; the question goes back into its box
+            kept = gr.skip() if reply is None else [*chat, *render.messages(_settled(reply))]
+            yield (kept, query, render.status(session.sentence(error), "error"), *idle, *untouched)
+            return
+        if reply is not None:
+            line = render.status(reply.status)
+            yield ([*chat, *render.messages(reply)], gr.skip(), line, *idle, *self._panels(reply, question, visitor))
+
+    def _panels(self, reply: Reply, question: Question, visitor: Visitor) -> tuple[Any, ...]:
+        """Return (evidence, memory, run) for an answer so far; what did not change is sent only as a difference."""
+        pipeline = self.service.pipeline(question.corpus, visitor.name)
+        title = self.service.titles(visitor.name).get(question.corpus, "")
+        name = text.GENERATORS[question.generator]
+        return (
+            render.evidence(reply.passages, reply.answer),
+            render.memory(pipeline.stats if pipeline else None, title, reply.clues),
+            render.run(reply.final, name, question.temperature, question.max_new_tokens),
+        )
+
+    def stopped(self, history: list[Any]) -> tuple[Any, ...]:
+        """Close what a stopped answer left open; yields (chat, status, ask button, stop button)."""
+        for message in history:
+            if (message.get("metadata") or {}).get("status") == "pending":
+                message["metadata"]["status"] = "done"
+        return history, render.status(text.STOPPED), gr.Button(visible=True), gr.Button(visible=False)
+
+    @staticmethod
+    def fields(generator: str) -> tuple[Update, Update, Update]:
+        """Show the fields (model, key, address) that a generator needs."""
+        remote = generator != text.LOCAL
+        return (
+            gr.Textbox(visible=remote, value=text.DEFAULT_MODELS.get(generator, "")),
+            gr.Textbox(visible=remote),
+            gr.Textbox(visible=generator in ("azure", "compatible")),
+        )
+
+
+def _settled(reply: Reply) -> Reply:
+    """Return a broken-off reply without pending parts."""
+    return Reply("done", "", reply.clues or (), reply.passages or (), reply.answer)
+
+
+def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
+    """Build the page over a service that has been started."""
+    page, settings = Page(service), service.settings
+    api = Api(service, page.visitors)
+    with gr.Blocks(
+        title=text.TITLE,
+        fill_width=True,
+        analytics_enabled=False,
+        delete_cache=(1800, int(settings.upload_hours * 3600)),
+    ) as demo:
+        gr.Markdown(f"# {text.TITLE}\n{text.TAGLINE}", elem_id="head")
+        status = gr.HTML(render.status(text.LOADING, "busy"), elem_id="status")
+        with gr.Row(elem_id="columns"):
+            with gr.Column(scale=3, min_width=280, elem_id="left"):
+                corpus = gr.Dropdown(
+                    [], label=text.CORPUS, info=text.CORPUS_INFO, elem_id="corpus", allow_custom_value=True
+                )
+                files = gr.File(
+                    label=text.FILES, file_count="multiple", file_types=list(ACCEPTED), height=150, elem_id="files"
+                )
+                gr.HTML(
+                    render.hint(text.FILES_INFO.format(size=settings.max_file_mb, hours=f"{settings.upload_hours:g}"))
+                )
+                with gr.Row():
+                    memorise = gr.Button(text.MEMORISE, variant="primary", interactive=False, elem_id="memorise")
+                    stop_memorise = gr.Button(text.STOP, variant="stop", visible=False, elem_id="stop-memorise")
+                with gr.Accordion(text.GENERATOR, open=True):
+                    generator = gr.Dropdown(
+                        [(name, key) for key, name in text.GENERATORS.items()],
+                        value=text.LOCAL,
+                        label=text.GENERATOR,
+                        info=text.GENERATOR_INFO,
+                        elem_id="generator",
+                    )
+                    model = gr.Textbox(label=text.MODEL, info=text.MODEL_INFO, visible=False, elem_id="model")
+                    key = gr.Textbox(label=text.KEY, info=text.KEY_INFO, type="password", visible=False, elem_id="key")
+                    address = gr.Textbox(label=text.ADDRESS, info=text.ADDRESS_INFO, visible=False, elem_id="address")
+                    temperature = gr.Slider(
+                        *session.TEMPERATURE, 0, step=0.05, label=text.TEMPERATURE, info=text.TEMPERATURE_INFO
+                    )
+                    max_tokens = gr.Slider(*session.TOKENS, 256, step=1, label=text.MAX_TOKENS)
+                    mode = gr.Dropdown(
+                        [(n, k) for k, n in text.MODES.items()], value="memorag", label=text.MODE, elem_id="mode"
+                    )
+                delete = gr.Button(text.DELETE, size="sm", elem_id="delete")
+            with gr.Column(scale=6, min_width=320, elem_id="centre"):
+                chat = gr.Chatbot(
+                    label=text.TITLE,
+                    show_label=False,
+                    height="62vh",
+                    layout="panel",
+                    placeholder=text.EMPTY_CHAT,
+                    buttons=["copy"],
+                    latex_delimiters=[],
+                    elem_id="chat",
+                )
+                with gr.Row(elem_id="asking"):
+                    question = gr.Textbox(
+                        label=text.QUESTION,
+                        show_label=False,
+                        placeholder=text.QUESTION_PLACEHOLDER,
+                        lines=1,
+                        max_lines=6,
+                        max_length=session.QUESTION_CHARACTERS,
+                        scale=8,
+                        autofocus=True,
+                        elem_id="question",
+                    )
+                    send = gr.Button(text.ASK, variant="primary", scale=1, min_width=90, elem_id="ask")
+                    stop = gr.Button(text.STOP, variant="stop", scale=1, min_width=90, visible=False, elem_id="stop")
+            with gr.Column(scale=5, min_width=300, elem_id="right"), gr.Tabs():
+                with gr.Tab(text.EVIDENCE):
+                    evidence = gr.HTML(render.evidence(None), elem_id="evidence-panel")
+                with gr.Tab(text.MEMORY, render_children=True):
+                    memory = gr.HTML(render.memory(None, "", None), elem_id="memory-panel")
+                with gr.Tab(text.RUN, render_children=True):
+                    run = gr.HTML(render.run(None, "", 0, 0), elem_id="run-panel")
+        timer = gr.Timer(1.0)
+
+        private: dict[str, Any] = {"api_visibility": "private"}
+        quiet: dict[str, Any] = {**private, "show_progress": "hidden"}
+        instant: dict[str, Any] = {**quiet, "queue": False}
+        demo.load(page.arrive, None, [corpus, chat, memory, status, timer], **instant)
+        timer.tick(page.look, [corpus], [memory, status, timer], **instant)
+        corpus.input(page.choose, [corpus], [chat, memory, status, timer], **instant)
+        generator.change(page.fields, [generator], [model, key, address], **instant)
+        files.change(page.files_given, [files], [memorise, status], **instant)
+        memorise.click(
+            page.memorise, [files], [status, memorise, stop_memorise, corpus, memory], concurrency_limit=20, **quiet
+        )
+        stop_memorise.click(page.stop_memorising, None, None, **instant)
+        delete.click(page.delete, [files], [files, corpus, status, chat, evidence, memory, run], **quiet)
+
+        inputs = [question, chat, corpus, generator, model, key, address, temperature, max_tokens, mode]
+        outputs = [chat, question, status, send, stop, evidence, memory, run]
+        answering: dict[str, Any] = {**quiet, "concurrency_id": "answer", "concurrency_limit": 1}
+        asked: list[Any] = [event(page.ask, inputs, outputs, **answering) for event in (question.submit, send.click)]
+        picked = chat.example_select(_example, None, [question], **instant)
+        asked.append(picked.then(page.ask, inputs, outputs, **answering))
+        stop.click(page.stopped, [chat], [chat, status, send, stop], cancels=asked, **instant)
+
+        endpoint: Any = gr.api  # type: ignore[attr-defined]
+        endpoint(api.corpora, api_name="corpora", queue=False)
+        endpoint(api.memorize, api_name="memorize", concurrency_limit=20)
+        endpoint(api.ask, api_name="ask", concurrency_id="answer", concurrency_limit=1)
+        endpoint(api.connect, api_name="connect")
+    demo.queue(max_size=_QUEUE)
+    return demo
+
+
+def _example(picked: gr.SelectData) -> str:
+    """Put a chosen example into the question box."""
+    return str(picked.value["text"])
+
+
+def launch(demo: Any, service: Service, **options: Any) -> None:  # noqa: ANN401 - passed on to Gradio
+    """Serve the page. Nothing about visitors is kept in the browser or sent elsewhere."""
+    settings = service.settings
+    look = gr.themes.Soft(
+        primary_hue=theme.PRIMARY_HUE, neutral_hue=theme.NEUTRAL_HUE, font=theme.FONTS, font_mono=theme.MONO_FONTS
+    )
+    demo.launch(
+        server_name=settings.host,
+        server_port=settings.port or None,
+        max_file_size=settings.max_file_bytes,
+        theme=look,
+        css=theme.CSS,
+        show_error=False,
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        footer_links=["api", "settings"],
+        **options,
+    )
