@@ -39,11 +39,14 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     from demo.service import Service
-    from demo.ui import build, launch
+    from demo.ui import build, serve
 
     service = Service(settings)
-    service.start()
-    launch(build(service), service)
+    try:
+        serve(build(service), service)
+    except OSError as error:
+        sys.stderr.write(f"The page cannot be served on {settings.host}:{settings.port}: {error}\n")
+        return 1
     return 0
 
 

@@ -246,9 +246,14 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
                     key = gr.Textbox(label=text.KEY, info=text.KEY_INFO, type="password", visible=False, elem_id="key")
                     address = gr.Textbox(label=text.ADDRESS, info=text.ADDRESS_INFO, visible=False, elem_id="address")
                     temperature = gr.Slider(
-                        *session.TEMPERATURE, 0, step=0.05, label=text.TEMPERATURE, info=text.TEMPERATURE_INFO
+                        *session.TEMPERATURE,
+                        0,
+                        step=0.05,
+                        label=text.TEMPERATURE,
+                        info=text.TEMPERATURE_INFO,
+                        elem_id="temperature",
                     )
-                    max_tokens = gr.Slider(*session.TOKENS, 256, step=1, label=text.MAX_TOKENS)
+                    max_tokens = gr.Slider(*session.TOKENS, 256, step=1, label=text.MAX_TOKENS, elem_id="max-tokens")
                     mode = gr.Dropdown(
                         [(n, k) for k, n in text.MODES.items()], value="memorag", label=text.MODE, elem_id="mode"
                     )
@@ -260,7 +265,7 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
                     height="62vh",
                     layout="panel",
                     placeholder=text.EMPTY_CHAT,
-                    buttons=["copy"],
+                    buttons=["copy_all"],
                     latex_delimiters=[],
                     elem_id="chat",
                 )
@@ -323,10 +328,10 @@ def _example(picked: gr.SelectData) -> str:
     return str(picked.value["text"])
 
 
-def launch(demo: Any, service: Service, **options: Any) -> None:  # noqa: ANN401 - passed on to Gradio
-    """Serve the page. Nothing about visitors is kept in the browser or sent elsewhere."""
+def serve(demo: Any, service: Service) -> None:  # noqa: ANN401 - a gr.Blocks
+    """Serve the page until interrupted. Nothing about visitors is kept in the browser or sent elsewhere."""
     settings = service.settings
-    look = gr.themes.Soft(
+    look = gr.themes.Default(
         primary_hue=theme.PRIMARY_HUE, neutral_hue=theme.NEUTRAL_HUE, font=theme.FONTS, font_mono=theme.MONO_FONTS
     )
     demo.launch(
@@ -340,5 +345,8 @@ def launch(demo: Any, service: Service, **options: Any) -> None:  # noqa: ANN401
         enable_monitoring=False,
         ssr_mode=False,
         footer_links=["api", "settings"],
-        **options,
+        prevent_thread_lock=True,
     )
+    # The models come after the page: loading them takes the processor for seconds.
+    service.start()
+    demo.block_thread()

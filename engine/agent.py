@@ -74,6 +74,7 @@ class Agent:
         self.source = source
         self.temperature = temperature
         self.context_length = context_length
+        self.is_able = True  # models behind an API are large enough for whole passages
         self._service = SERVICES[source]
         self._client, self._host = _client(source, _fields(api_dict or {}), timeout, max_retries)
         self._errors = Translator(self._service, self._host, self.name, timeout)

@@ -15,6 +15,7 @@ from engine.bundle import Memorized
 from engine.citation import Citer
 from engine.errors import ContextLengthError, InputError
 from engine.events import Answer, Clue, Clues, Event, Evidence, Passage, Stop, Task, Token
+from engine.focus import focus
 from engine.prompt import fields_of, render
 from engine.retrieval import Hit, find, within_budget
 
@@ -22,6 +23,8 @@ from engine.retrieval import Hit, find, within_budget
 EVIDENCE_TOKENS = 1280
 # Tokens that a chat template may put around a prompt.
 _TEMPLATE_TOKENS = 64
+# Sentences of evidence that a small generator reads, for an answer and for a summary.
+_FOCUS_ANSWER, _FOCUS_SUMMARY = 6, 12
 
 
 class Generator(Protocol):
@@ -29,6 +32,8 @@ class Generator(Protocol):
 
     name: str
     context_length: int
+    is_able: bool
+    """Whether it makes good use of a thousand tokens of evidence; others get the nearest sentences only."""
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of ``text``."""
@@ -109,7 +114,9 @@ def events(request: Request, held: Memorized, generator: Generator, clue_tokens:
 
 def _clues(request: Request, held: Memorized, clue_tokens: int) -> tuple[Clue, ...]:
     if request.task == "summarize":
-        return held.memory.key_points(2 * clue_tokens, request.stop)
+        points = held.memory.key_points(2 * clue_tokens, request.stop)
+        # A memory that lists nothing still has its gists to go by.
+        return points or tuple(Clue("point", gist.text[:300]) for gist in held.gists)
     if request.task != "memorag":
         return ()
     clues = held.memory.clues(request.query, clue_tokens, request.stop)
@@ -130,7 +137,7 @@ def _evidence(
     room = generator.context_length - request.max_new_tokens - _TEMPLATE_TOKENS
     while hits:
         passages = _passages(hits, held)
-        prompt = _prompt(request, held, passages)
+        prompt = _prompt(request, held, passages, generator)
         if generator.count_tokens(prompt) <= room:
             return passages, prompt
         hits.pop()
@@ -139,7 +146,7 @@ def _evidence(
             f"Not one passage fits beside the question in the {generator.context_length} tokens that "
             f"{generator.name} reads; shorten the question or lower max_new_tokens."
         )
-    return (), _prompt(request, held, ())
+    return (), ""
 
 
 def _passages(hits: Sequence[Hit], held: Memorized) -> tuple[Passage, ...]:
@@ -157,11 +164,18 @@ def _passages(hits: Sequence[Hit], held: Memorized) -> tuple[Passage, ...]:
     return tuple(passages)
 
 
-def _prompt(request: Request, held: Memorized, passages: Sequence[Passage]) -> str:
-    prompts = held.memory.prompts
-    template = request.template or (prompts.sum_gen if request.task == "summarize" else prompts.qa_gen)
+def _prompt(request: Request, held: Memorized, passages: Sequence[Passage], generator: Generator) -> str:
+    prompts, summary = held.memory.prompts, request.task == "summarize"
+    if generator.is_able:
+        usual = prompts.sum_gen if summary else prompts.qa_gen
+        evidence = "\n\n".join(f"[{passage.number}] {passage.text}" for passage in passages)
+    else:
+        usual = prompts.sum_gen_short if summary else prompts.qa_gen_short
+        count = _FOCUS_SUMMARY if summary else _FOCUS_ANSWER
+        evidence = focus(passages, request.query, held.dense.encoder, count)
+    template = request.template or usual
     values = {
-        "evidence": "\n\n".join(f"[{p.number}] {p.text}" for p in passages) or prompts.not_found,
+        "evidence": evidence,
         "question": request.query or prompts.sum,
         "not_found": prompts.not_found,
     }
@@ -171,17 +185,16 @@ def _prompt(request: Request, held: Memorized, passages: Sequence[Passage]) -> s
 def _write(
     request: Request, held: Memorized, generator: Generator, prompt: str, passages: Sequence[Passage]
 ) -> Iterator[str]:
+    citer = Citer(passages)
     if request.task == "qa":
         instruction = render(held.memory.prompts.qa, question=request.query)
-        yield from held.memory.stream_w_memory(
+        pieces = held.memory.stream_w_memory(
             instruction, request.max_new_tokens, request.temperature, stop=request.stop
         )
-        return
-    if not passages:
-        yield held.memory.prompts.not_found
-        return
-    citer = Citer(passages)
-    pieces = generator.stream(prompt, request.max_new_tokens, request.temperature, stop=request.stop)
+    elif passages:
+        pieces = generator.stream(prompt, request.max_new_tokens, request.temperature, stop=request.stop)
+    else:
+        pieces = iter([held.memory.prompts.not_found])
     for piece in pieces:
         if shown := citer.feed(piece):
             yield shown

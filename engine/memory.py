@@ -93,7 +93,7 @@ class Memory(Model):
         self, instruction: str, max_new_tokens: int = 256, temperature: float = 0.0, stop: Stop | None = None
     ) -> Iterator[str]:
         """Like ``generate_w_memory`` for one instruction, yielding pieces of text."""
-        sampling = Sampling(max_new_tokens, temperature, repetition_penalty=1.0 if self.is_able else 1.1)
+        sampling = Sampling(max_new_tokens, temperature, repetition_penalty=1.0 if self.is_able else 1.05)
         yield from self.stream_ids(self._turn(instruction), sampling, self.prefix, stop)
 
     def recall(self, question: str, max_new_tokens: int = 128) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine import hub, kv
@@ -78,7 +79,7 @@ class Model:
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(str(folder), padding_side="left")
             self.net = self._load(folder)
-        except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
             raise ModelError(f"The model {self.name!r} could not be loaded: {error}") from error
         if self.tokenizer.chat_template is None:
             raise ModelError(f"The model {self.name!r} has no chat template; choose an instruct or chat model.")
@@ -161,7 +162,7 @@ class Model:
         """Like ``generate`` for one prompt, yielding pieces of text as they are made."""
         ids = self.chat_ids(prompt)
         yield from self.stream_ids(
-            ids, Sampling(max_new_tokens, temperature, seed, 1.0 if self.is_able else 1.1), stop=stop
+            ids, Sampling(max_new_tokens, temperature, seed, 1.0 if self.is_able else 1.05), stop=stop
         )
 
     def chat_ids(self, prompt: str) -> list[int]:
@@ -178,6 +179,11 @@ class Model:
         stop: Stop | None = None,
     ) -> list[str]:
         """Continue each row of token ids after ``prefix``, all rows as one batch; return the new texts."""
+        if not rows:
+            return []
+        if len(rows) > 1 and prefix.keys and not kv.supports_shared_prefix(self.net.config.get_text_config()):
+            # A sliding window counts the padding between the prefix and a shorter row as if it were text.
+            return [self.complete([row], sampling, prefix, stop)[0] for row in rows]
         made: list[list[int]] = [[] for _ in rows]
         for step in self._decode(rows, sampling, prefix, stop):
             for row, token in zip(made, step, strict=True):

@@ -46,6 +46,7 @@ class Encoder:
         Raises:
             ModelError: it cannot be found, verified or loaded.
         """
+        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
 
         self.hardware = hardware or detect()
@@ -62,7 +63,7 @@ class Encoder:
                 trust_remote_code=False,
                 model_kwargs={"dtype": self.hardware.torch_dtype, "use_safetensors": True},
             ).eval()
-        except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
             raise ModelError(f"The retriever {self.name!r} could not be loaded: {error}") from error
         limit = self._net.max_seq_length or self._net.tokenizer.model_max_length
         special = len(self._net.tokenizer("")["input_ids"])

@@ -1,0 +1,235 @@
+"""The public endpoints, used by a program as a visitor would use the page."""
+
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from engine.citation import cited
+from tests.openai_server import openai_server
+
+pytestmark = pytest.mark.models
+DATA = Path(__file__).resolve().parents[1] / "data"
+
+
+@pytest.fixture
+def client(app):
+    opened = Client(app.url, verbose=False, download_files=False)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def memorised(app):
+    """A client that has memorised the lighthouse text, and the corpus's id."""
+    opened = Client(app.url, verbose=False, download_files=False)
+    steps = memorise(opened, DATA / "lighthouse.txt")
+    yield opened, steps[-1]["corpus"]
+    opened.close()
+
+
+def memorise(client, *files):
+    job = client.submit([handle_file(str(file)) for file in files], "", api_name="/memorize")
+    return list(job)
+
+
+def ask(client, question, corpus, *rest):
+    return list(client.submit(question, corpus, *rest, api_name="/ask"))
+
+
+def test_ready_made_corpora_are_listed_and_open(client):
+    listed = {corpus["id"]: corpus for corpus in client.predict(api_name="/corpora")}
+    assert listed["harry-potter"]["questions"]
+    assert not listed["harry-potter"]["mine"]
+    last = list(client.submit([], "harry-potter", api_name="/memorize"))[-1]
+    assert last["state"] == "done"
+    listed = {corpus["id"]: corpus for corpus in client.predict(api_name="/corpora")}
+    assert listed["harry-potter"]["ready"]
+
+
+@pytest.mark.parametrize("kind", ["txt", "pdf", "docx"])
+def test_an_upload_is_memorised_and_answered_from_evidence(client, kind):
+    steps = memorise(client, DATA / f"lighthouse.{kind}")
+    assert steps[-1]["state"] == "done"
+    replies = ask(client, "How many steps does the stair of the tower have?", steps[-1]["corpus"], "local", 0.0, 60)
+    last = replies[-1]
+    holding = [passage for passage in last["evidence"] if "214 steps" in passage["text"]]
+    assert holding, "the passage with the fact is among the evidence"
+    assert holding[0]["document"] == f"lighthouse.{kind}"
+    assert holding[0]["page"] == (1 if kind == "pdf" else None)
+    assert holding[0]["section"] == ("The Island and Its Tower" if kind == "docx" else None)
+    pieces = {reply["answer"] for reply in replies if reply["answer"]}
+    assert len(pieces) > 1, "the answer arrives in more than one piece"
+    assert all(last["answer"].startswith(piece) for piece in pieces)
+    assert cited(last["answer"]) <= {passage["number"] for passage in last["evidence"]}
+    with_evidence = next(i for i, reply in enumerate(replies) if reply["evidence"])
+    assert not replies[with_evidence]["answer"] or len(replies) < 4, "evidence comes before the answer"
+    assert last["timings"]["total"] >= last["timings"]["first_token"] > 0
+
+
+@pytest.mark.parametrize("mode", ["memorag", "rag", "qa", "summarize"])
+def test_every_mode_answers(memorised, mode):
+    client, corpus = memorised
+    last = ask(client, "Who was the first keeper of the light?", corpus, "local", 0.0, 40, mode)[-1]
+    assert last["stage"] == "done"
+    assert last["answer"].strip()
+    assert bool(last["evidence"]) == (mode != "qa")
+    assert mode in ("memorag", "summarize") or not last["clues"]
+
+
+def test_a_visitor_cannot_ask_or_list_anothers_corpus(memorised, client):
+    _, corpus = memorised
+    with pytest.raises(AppError, match="memorise it again") as refused:
+        ask(client, "Who was the first keeper?", corpus)
+    with pytest.raises(AppError) as unknown:
+        ask(client, "Who was the first keeper?", "mine-never-existed")
+    assert str(refused.value) == str(unknown.value)
+    assert corpus not in {listed["id"] for listed in client.predict(api_name="/corpora")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("", "harry-potter"), "question is empty"),
+        (("   ", "harry-potter"), "question is empty"),
+        (("x" * 5000, "harry-potter"), "5000 characters"),
+        (("Who?", ""), "Choose a corpus"),
+        (("Who?", "hobbit"), "no corpus 'hobbit'"),
+        (("Who?", "harry-potter", "local", 3.5), "Temperature is 3.5"),
+        (("Who?", "harry-potter", "local", -1), "Temperature is -1"),
+        (("Who?", "harry-potter", "local", 0, 5), "is 5; give a number from 10 to 1024"),
+        (("Who?", "harry-potter", "local", 0, 5000), "is 5000; give a number from 10 to 1024"),
+        (("Who?", "harry-potter", "local", 0, 50, "magic"), "no mode 'magic'"),
+        (("Who?", "harry-potter", "gpt-9"), "no generator 'gpt-9'"),
+        (("Who?", "harry-potter", "openai"), "key"),
+    ],
+)
+def test_bad_questions_get_one_clear_sentence(client, arguments, words):
+    with pytest.raises(AppError) as refused:
+        ask(client, *arguments)
+    assert words in str(refused.value)
+    assert "Traceback" not in str(refused.value)
+
+
+def bad_files(folder):
+    empty, blank, fake = folder / "empty.txt", folder / "blank.txt", folder / "fake.pdf"
+    binary, other = folder / "binary.txt", folder / "notes.xlsx"
+    empty.write_bytes(b"")
+    blank.write_text("  \n\t ")
+    fake.write_text("this is no PDF at all " * 20)
+    binary.write_bytes(bytes(range(256)) * 20)
+    other.write_bytes(b"PK\x03\x04 not for here")
+    return {"empty": empty, "blank": blank, "fake": fake, "binary": binary, "other": other}
+
+
+@pytest.mark.parametrize("kind", ["empty", "blank", "fake", "binary", "other"])
+def test_bad_files_are_refused_by_name_and_the_page_stays_usable(client, tmp_path, kind):
+    file = bad_files(tmp_path)[kind]
+    with pytest.raises(AppError) as refused:
+        memorise(client, file)
+    assert file.name in str(refused.value)
+    assert "Traceback" not in str(refused.value)
+    assert client.predict(api_name="/corpora")
+
+
+def test_a_file_over_the_limit_is_refused_while_it_is_sent(app, tmp_path):
+    big = tmp_path / "big.txt"
+    big.write_bytes(b"a word or two. " * 200_000)
+    with big.open("rb") as stream:
+        answer = httpx.post(f"{app.url}/gradio_api/upload", files={"files": stream}, timeout=60)
+    assert answer.status_code == 413
+    assert not [path for path in app.temp.rglob("big.txt")]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "../app.py"])
+def test_a_made_up_path_reads_no_file_of_the_server(app, path):
+    called = httpx.post(f"{app.url}/gradio_api/call/memorize", json={"data": [[{"path": path}], ""]}, timeout=30)
+    said = httpx.get(f"{app.url}/gradio_api/call/memorize/{called.json()['event_id']}", timeout=60).text
+    assert "was not uploaded here" in said
+    assert "root:" not in said
+
+
+def test_stopping_an_answer_frees_the_processor_within_a_second(app, client):
+    server = next(
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "app.py" in (process.info["cmdline"] or []) and process.environ().get("GRADIO_TEMP_DIR") == str(app.temp)
+    )
+    job = client.submit("Tell the whole story in great detail.", "harry-potter", "local", 1.0, 1024, api_name="/ask")
+    until(lambda: job.outputs() and job.outputs()[-1]["answer"], 60)
+    assert server.cpu_percent(1.0) > 50, "it is at work"
+    job.cancel()
+    time.sleep(1.0)
+    assert server.cpu_percent(1.0) < 30, "it is at rest"
+
+
+def test_two_visitors_ask_at_once_and_get_their_own_answers(memorised, client):
+    first, corpus = memorised
+    answers = {}
+
+    def question(name, who, where, words):
+        answers[name] = ask(who, words, where, "local", 0.0, 30)[-1]
+
+    asked = [
+        threading.Thread(target=question, args=("light", first, corpus, "What colour is the door?")),
+        threading.Thread(target=question, args=("potter", client, "harry-potter", "Who is Dobby?")),
+    ]
+    [thread.start() for thread in asked]
+    [thread.join(120) for thread in asked]
+    assert {passage["document"] for passage in answers["light"]["evidence"]} == {"lighthouse.txt"}
+    assert {passage["document"] for passage in answers["potter"]["evidence"]} == {"harry_potter_companion.txt"}
+
+
+def test_a_generator_behind_an_api_answers_with_the_visitors_key(app, client):
+    key = "sk-visitor-secret-0123456789"
+    with openai_server({"citer": "Dobby is a house-elf [1] who is set free [99]."}) as server:
+        connected = client.predict("compatible", "citer", key, server.base_url, api_name="/connect")
+        assert key not in connected
+        last = ask(client, "Who is Dobby?", "harry-potter", "compatible", 0.7, 99)[-1]
+        assert last["answer"] == "Dobby is a house-elf [1] who is set free."
+        request = server.requests[-1]
+        assert key in request.headers["authorization"]
+        assert request.body["temperature"] == 0.7
+        assert request.body["max_tokens"] == 99
+        prompt = request.body["messages"][-1]["content"]
+        assert last["evidence"][0]["text"][:40] in prompt
+        assert not [clue for clue in last["clues"] if clue["text"] in prompt]
+    assert key not in app.log.read_text()
+
+
+def test_a_wrong_key_is_said_in_words(client):
+    with openai_server() as server:
+        client.predict("compatible", "wrong-key", "sk-wrong", server.base_url, api_name="/connect")
+        with pytest.raises(AppError, match="key") as refused:
+            ask(client, "Who is Dobby?", "harry-potter", "compatible")
+    assert "sk-wrong" not in str(refused.value)
+
+
+def test_endpoints_are_typed_and_documented(client):
+    described = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(described) == {"/corpora", "/memorize", "/ask", "/connect"}
+    names = [parameter["parameter_name"] for parameter in described["/ask"]["parameters"]]
+    assert names == ["question", "corpus", "generator", "temperature", "max_new_tokens", "mode"]
+    assert [p["parameter_name"] for p in described["/memorize"]["parameters"]] == ["files", "corpus"]
+    assert described["/corpora"]["parameters"] == []
+
+
+def test_nothing_of_documents_or_questions_is_logged(app, memorised):
+    client, corpus = memorised
+    ask(client, "Is the concertina mentioned anywhere?", corpus, "local", 0.0, 20)
+    written = app.log.read_text()
+    assert "concertina" not in written
+    assert "lighthouse" not in written
+    assert "Traceback" not in written
+
+
+def until(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "took too long"
+        time.sleep(0.05)

@@ -1,0 +1,216 @@
+"""Continuing from a shared prefix gives the numbers that reading everything anew gives.
+
+The reference is the stock model of transformers, without cache, padding or prefix: one row, one plain forward pass.
+"""
+
+from __future__ import annotations
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
+
+from engine import kv
+from engine.model import Model, Sampling
+
+STEPS = 10
+PREFIX = "The tower was begun in 1867, after the harbour council found an engineer who was willing to live on the rock."
+ROWS = (
+    " Who?",
+    " The stair winds to the left, which was said to be unlucky, and the masons refused to finish it until then.",
+    " Keeper",
+)
+
+
+def stock(folder: str) -> torch.nn.Module:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+@torch.inference_mode()
+def plain_logits(net: torch.nn.Module, ids: list[int]) -> torch.Tensor:
+    return net(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].float()
+
+
+@torch.inference_mode()
+def plain_greedy(net: torch.nn.Module, ids: list[int], steps: int = STEPS) -> list[int]:
+    ids, begin = list(ids), len(ids)
+    for _ in range(steps):
+        ids.append(int(plain_logits(net, ids).argmax()))
+    return ids[begin:]
+
+
+@torch.inference_mode()
+def logits_of(model: Model, rows: list[list[int]], prefix: kv.Prefix) -> torch.Tensor:
+    """The logits after left-padded rows, as generation computes them."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    return model._prefill(ids, mask, model._cache(prefix, longest), None)
+
+
+def greedy(model: Model, rows: list[list[int]], prefix: kv.Prefix, steps: int = STEPS) -> list[list[int]]:
+    made = list(model._decode(rows, Sampling(steps), prefix, None))
+    return [list(row) for row in zip(*made, strict=True)]
+
+
+def endless(model: Model, block: int | None = None) -> Model:
+    """The same model, which never ends early, and reads in blocks of another size."""
+    twin = copy.copy(model)
+    twin._end_ids = frozenset()
+    if block is not None:
+        twin.hardware = replace(model.hardware, prefill_block=block)
+    return twin
+
+
+@pytest.fixture(scope="module")
+def reference(family_model):
+    return stock(family_model.name)
+
+
+@pytest.fixture(scope="module", params=["shared", "joined"])
+def model(request, family_model, hardware32):
+    """A model that shares its prefix, or one whose attention cannot, of every family."""
+    if request.param == "shared":
+        assert family_model.shares_prefix
+        return endless(family_model)
+    joined = Model(family_model.name, hardware=replace(hardware32, attention="eager"))
+    assert not joined.shares_prefix
+    return endless(joined)
+
+
+def ids_of(model: Model) -> tuple[list[int], list[list[int]]]:
+    return model.token_ids(PREFIX), [model.token_ids(row) for row in ROWS]
+
+
+def test_a_batch_after_a_prefix_has_the_logits_of_the_whole_text(model, reference):
+    past, rows = ids_of(model)
+    found = logits_of(model, rows, model.read(past))
+    for logits, row in zip(found, rows, strict=True):
+        torch.testing.assert_close(logits, plain_logits(reference, past + row), atol=1e-4, rtol=0)
+
+
+def test_a_batch_after_a_prefix_goes_on_as_the_whole_text_does(model, reference):
+    past, rows = ids_of(model)
+    assert greedy(model, rows, model.read(past)) == [plain_greedy(reference, past + row) for row in rows]
+
+
+def test_a_batch_without_prefix_goes_on_as_each_row_does(model, reference):
+    _, rows = ids_of(model)
+    assert greedy(model, rows, kv.EMPTY) == [plain_greedy(reference, row) for row in rows]
+
+
+@pytest.mark.parametrize("block", [1, 7, 64])
+def test_the_size_of_blocks_changes_nothing(model, reference, block):
+    past, rows = ids_of(model)
+    twin = endless(model, block)
+    prefix = twin.read(past)
+    for ours, theirs in zip(prefix.keys + prefix.values, _read_at_once(model, past), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+    found = logits_of(twin, rows, prefix)
+    for logits, row in zip(found, rows, strict=True):
+        torch.testing.assert_close(logits, plain_logits(reference, past + row), atol=1e-4, rtol=0)
+
+
+def _read_at_once(model: Model, ids: list[int]) -> tuple[torch.Tensor, ...]:
+    prefix = endless(model, 4096).read(ids)
+    return prefix.keys + prefix.values
+
+
+def test_asking_leaves_the_prefix_bitwise_unchanged(model):
+    past, rows = ids_of(model)
+    prefix = model.read(past)
+    before = [t.clone() for t in (*prefix.keys, *prefix.values)]
+    greedy(model, rows, prefix)
+    assert all(torch.equal(a, b) for a, b in zip(before, (*prefix.keys, *prefix.values), strict=True))
+    assert prefix.length == len(past)
+
+
+def test_two_threads_get_what_one_gets(model):
+    past, rows = ids_of(model)
+    prefix = model.read(past)
+    alone = [greedy(model, [row], prefix) for row in rows]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda row: greedy(model, [row], prefix), rows * 3))
+    assert together == alone * 3
+
+
+def test_generations_interleaved_in_one_thread_do_not_disturb_each_other(model):
+    past, rows = ids_of(model)
+    prefix = model.read(past)
+    runs = [model._decode([row], Sampling(STEPS), prefix, None) for row in rows]
+    steps = [[token for (token,) in step] for step in islice(zip(*runs, strict=True), STEPS)]
+    assert [list(row) for row in zip(*steps, strict=True)] == [greedy(model, [row], prefix)[0] for row in rows]
+
+
+def test_a_sliding_window_is_kept_when_it_cannot_share(tmp_path, tiny_folder_of, hardware32):
+    config = AutoConfig.from_pretrained(tiny_folder_of("mistral"))
+    config.sliding_window = 16
+    torch.manual_seed(3)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (tmp_path / name).write_bytes((tiny_folder_of("mistral") / name).read_bytes())
+    model = endless(Model(str(tmp_path), hardware=hardware32), block=7)
+    assert not model.shares_prefix
+    past, rows = ids_of(model)
+    assert len(past) > 16, "longer than the window, or this shows nothing"
+    reference = stock(str(tmp_path))
+    expected = [model.tokenizer.decode(plain_greedy(reference, past + row), skip_special_tokens=True) for row in rows]
+    assert model.complete(rows, Sampling(STEPS), model.read(past)) == [text.strip() for text in expected]
+
+
+def test_the_prefix_is_not_copied_into_the_cache(family_model):
+    past, _ = ids_of(family_model)
+    prefix = family_model.read(past)
+    cache = family_model._cache(prefix, 32)
+    keys = torch.randn(3, 2, 4, prefix.keys[0].shape[-1])
+    found, _ = cache.layers[0].update(keys, keys)
+    assert found.shape[-2] == 4, "attention is given the tail alone"
+    assert cache.layers[0].keys.shape[-2] == 32
+    assert cache.forward_arguments()["shared_prefix"] is prefix
+
+
+def test_a_frozen_prefix_keeps_no_empty_tail_alive(tiny_model):
+    cache = tiny_model._cache(kv.EMPTY, 500)
+    ids = torch.ones(1, 5, dtype=torch.long)
+    tiny_model._prefill(ids, torch.ones_like(ids), cache, None)
+    prefix = cache.freeze()
+    assert prefix.length == 5
+    assert sum(t.untyped_storage().nbytes() for t in (*prefix.keys, *prefix.values)) == prefix.nbytes
+
+
+def test_a_prefix_counts_its_bytes_and_survives_its_tensors(tiny_model):
+    prefix = tiny_model.read(list(range(20)))
+    assert prefix.nbytes == 3 * 2 * 2 * 20 * 16 * 4  # layers, keys and values, heads, tokens, dimension, bytes
+    again = kv.Prefix.from_tensors(prefix.tensors())
+    assert again.length == 20
+    for ours, theirs in zip(again.keys + again.values, prefix.keys + prefix.values, strict=True):
+        assert torch.equal(ours, theirs)
+    assert kv.EMPTY.length == 0
+    assert kv.EMPTY.nbytes == 0
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "supported"),
+    [
+        ("llama", {}, True),
+        ("qwen3", {}, True),
+        ("mistral", {"sliding_window": None}, True),
+        ("mistral", {"sliding_window": 4096}, False),
+        ("qwen2", {"use_sliding_window": True, "max_window_layers": 1, "num_hidden_layers": 3}, False),
+        ("gemma2", {}, False),
+        ("gemma3_text", {}, False),
+    ],
+)
+def test_only_plain_full_attention_shares_a_prefix(family, options, supported):
+    assert kv.supports_shared_prefix(AutoConfig.for_model(family, **options)) is supported
+
+
+def test_soft_capped_scores_share_no_prefix():
+    config = LlamaConfig()
+    assert kv.supports_shared_prefix(config)
+    config.attn_logit_softcapping = 50.0
+    assert not kv.supports_shared_prefix(config)
