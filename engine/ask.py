@@ -32,8 +32,10 @@ class Generator(Protocol):
 
     name: str
     context_length: int
-    is_able: bool
-    """Whether it makes good use of a thousand tokens of evidence; others get the nearest sentences only."""
+
+    @property
+    def is_able(self) -> bool:
+        """Whether it makes good use of a thousand tokens of evidence; others get the nearest sentences only."""
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of ``text``."""
