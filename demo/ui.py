@@ -139,7 +139,7 @@ class Page:
 
     # Questions
 
-    def ask(
+    def answer(
         self,
         query: str,
         history: list[Any],
@@ -309,9 +309,9 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
         inputs = [question, chat, corpus, generator, model, key, address, temperature, max_tokens, mode]
         outputs = [chat, question, status, send, stop, evidence, memory, run]
         answering: dict[str, Any] = {**quiet, "concurrency_id": "answer", "concurrency_limit": 1}
-        asked: list[Any] = [event(page.ask, inputs, outputs, **answering) for event in (question.submit, send.click)]
+        asked: list[Any] = [event(page.answer, inputs, outputs, **answering) for event in (question.submit, send.click)]
         picked = chat.example_select(_example, None, [question], **instant)
-        asked.append(picked.then(page.ask, inputs, outputs, **answering))
+        asked.append(picked.then(page.answer, inputs, outputs, **answering))
         stop.click(page.stopped, [chat], [chat, status, send, stop], cancels=asked, **instant)
 
         endpoint: Any = gr.api  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ EVIDENCE_TOKENS = 1280
 # Tokens that a chat template may put around a prompt.
 _TEMPLATE_TOKENS = 64
 # Sentences of evidence that a small generator reads, for an answer and for a summary.
-_FOCUS_ANSWER, _FOCUS_SUMMARY = 6, 12
+_FOCUS_ANSWER, _FOCUS_SUMMARY = 5, 12
 
 
 class Generator(Protocol):
@@ -158,8 +158,9 @@ def _passages(hits: Sequence[Hit], held: Memorized) -> tuple[Passage, ...]:
         chunk = held.chunks[hit.number]
         document, text = held.documents[chunk.document], chunk.of(held.documents)
         start = chunk.start + len(text) - len(text.lstrip())
-        page, section = document.locate(start)
         end = start + len(text.strip())
+        # A passage may begin in the last line of a page: what it is mostly about stands in its middle.
+        page, section = document.locate((start + end) // 2)
         passages.append(
             Passage(number, text.strip(), document.name, start, end, page, section, hit.score, hit.found_by)
         )

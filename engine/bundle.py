@@ -75,7 +75,7 @@ def unpack(packed: Mapping[str, Any]) -> tuple[tuple[Document, ...], tuple[Chunk
         )
         chunks = tuple(Chunk(*map(int, chunk)) for chunk in packed["chunks"])
         gists = tuple(Gist(int(d), int(a), int(b), str(text)) for d, a, b, text in packed["gists"])
-        inside = all(0 <= c.start <= c.end <= len(documents[c.document].text) for c in chunks)
+        inside = all(0 <= c.start <= c.end <= len(documents[c.document].text) and c.document >= 0 for c in chunks)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BundleError("The bundle's chunks.json does not hold what it should; memorise the text again.") from error
     if not inside:

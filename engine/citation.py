@@ -16,8 +16,13 @@ from engine.retrieval import words
 # A passage supports a sentence when it holds this share of the sentence's content words, and this many of them.
 _SHARE, _LEAST = 0.5, 2
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
-_OPEN = re.compile(r"\s*(?:\[\d{0,3})?$")
-_END = re.compile(r"[.!?][\"'\u201d\u2019)]?(?=\s)|[\u3002\uff01\uff1f]")
+_END = re.compile(r"[.!?][\"'\u201d\u2019)]?(?=\s)|[\u3002\uff01\uff1f][\u201d\u300d\u300f]?")
+# What may follow a sentence and still belong to it; and what may yet become that, once more text is known.
+_MARKERS = re.compile(r"(?:\s*\[\d{1,3}\])*")
+_UNDECIDED = re.compile(r"(?:\s*\[\d{1,3}\])*\s*(?:\[\d{0,3})?")
+# The end of a text that may become a marker (with the white space before it) or end a sentence.
+_OPEN = re.compile(r"[.!?][\"'\u201d\u2019)]?\Z|\s*(?:\[\d{0,3})?\Z")
+_BEGUN = re.compile(r"\s*\[\d{0,3}\Z")
 _STOP_WORDS = frozenset(
     "a an and are as at be been but by can did do does for from had has have he her him his how i if in into is it its "  # noqa: SIM905 - a column of quotes would hide the words
     "me my no not of on or our she so some than that the their them then there these they this those to up was we were "
@@ -40,36 +45,40 @@ class Citer:
         self._held += piece
         shown = ""
         while (found := _END.search(self._held)) is not None:
-            head, self._held = self._held[: found.end()], self._held[found.end() :]
-            shown += self._pass(head) + self._close(self._peek_marker())
-        # A marker, or white space that may come before one, is held back until it is complete.
-        keep = _OPEN.search(self._held)
-        cut = keep.start() if keep else len(self._held)
-        if _END.match(self._held[max(0, cut - 1) : cut] + " "):
-            cut -= 1  # closing punctuation waits until it is known whether the sentence ends with it
+            if _UNDECIDED.fullmatch(self._held, found.end()):
+                break
+            markers = _MARKERS.match(self._held, found.end())
+            end = markers.end() if markers else found.end()
+            head, self._held = self._held[:end], self._held[end:]
+            shown += self._pass(head) + self._close()
+        held = found or _OPEN.search(self._held)
+        cut = held.start() if held else len(self._held)
         ready, self._held = self._held[:cut], self._held[cut:]
         return shown + self._pass(ready)
 
     def finish(self) -> str:
         """Return what was held back, with the last sentence's citation."""
         tail, self._held = self._held.rstrip(), ""
-        open_marker = re.search(r"\s*\[\d{0,3}$", tail)
-        return self._pass(tail[: open_marker.start()] if open_marker else tail) + self._close(False)
-
-    def _peek_marker(self) -> bool:
-        """Whether a true marker follows right after the sentence, as in "... Rome. [2]"."""
-        follows = _MARKER.match(self._held)
-        return follows is not None and int(follows[1]) in self._numbers
+        open_marker = _BEGUN.search(tail)
+        return self._pass(tail[: open_marker.start()] if open_marker else tail) + self._close()
 
     def _pass(self, text: str) -> str:
-        kept = _MARKER.sub(lambda m: m[0] if int(m[1]) in self._numbers else "", text)
+        kept, begin = "", 0
+        for marker in _MARKER.finditer(text):
+            kept += text[begin : marker.start()]
+            begin = marker.end()
+            if int(marker[1]) in self._numbers:
+                kept += marker[0]
+            elif _BEGUN.search(self._sentence + kept):
+                kept += " "  # or what stands around the lost marker would become one, as in [1[9]2]
+        kept += text[begin:]
         self._sentence += kept
         return kept
 
-    def _close(self, cited_after: bool) -> str:
+    def _close(self) -> str:
         """End the current sentence; return the citation to add, if any."""
         sentence, self._sentence = self._sentence, ""
-        if cited_after or _MARKER.search(sentence):
+        if _MARKER.search(sentence):
             return ""
         number = self.support(sentence)
         return f" [{number}]" if number else ""

@@ -76,7 +76,7 @@ def extractive(
     for done, part in enumerate(parts, 1):
         if stop is not None:
             stop.check()
-        chosen = _choose(_candidates(part.of(documents), model, stride), embed, allowance)
+        chosen = _choose(_candidates(part.of(documents), model, stride, allowance), embed, allowance)
         if chosen:
             gists.append(Gist(part.document, part.start, part.end, chosen))
         meter.step(done)
@@ -116,13 +116,15 @@ def join(gists: Sequence[Gist]) -> str:
     return "\n\n".join(gist.text for gist in gists)
 
 
-def _candidates(text: str, model: Model, stride: int) -> list[tuple[str, int]]:
-    """Return (sentence, tokens) for sentences that can stand alone, every ``stride``-th of them."""
+def _candidates(text: str, model: Model, stride: int, allowance: int) -> list[tuple[str, int]]:
+    """Return (sentence, tokens) for sentences that can stand alone and fit, every ``stride``-th of them."""
     found = [re.sub(r"\s+", " ", text[a:b]).strip() for a, b in sentences(text)][::stride]
-    found = [sentence for sentence in found if sentence]
-    low, high = _SENTENCE_TOKENS
-    counted = [(s, len(spans)) for s, spans in zip(found, model.token_spans(found), strict=True)]
-    return [(s, n) for s, n in counted if low <= n <= high] or counted[:8]
+    found = list(dict.fromkeys(sentence for sentence in found if sentence))
+    low, high = _SENTENCE_TOKENS[0], min(_SENTENCE_TOKENS[1], allowance)
+    counted = list(zip(found, model.token_spans(found), strict=True))
+    # Where none can (a table, one endless sentence), the beginnings of the first do for it.
+    begun = [(s[: spans[:high][-1][1]], len(spans[:high])) for s, spans in counted[:8] if spans[:high]]
+    return [(s, len(spans)) for s, spans in counted if low <= len(spans) <= high] or begun
 
 
 def _choose(candidates: Sequence[tuple[str, int]], embed: Embed, allowance: int) -> str:

@@ -207,9 +207,9 @@ class MemoRAG:
             used["memory_model"] = self.model  # type: ignore[assignment]
         for role, model in used.items():
             if made[role]["fingerprint"] != model.fingerprint:
+                other = made[role]["name"] if made[role]["name"] != model.name else f"another version of {model.name}"
                 raise BundleError(
-                    f"The bundle {name!r} was made with {made[role]['name']}, but {model.name} is in use; "
-                    "memorise the text again, or load that model."
+                    f"The bundle {name!r} was made with {other}, but {model.name} is in use; memorise the text again."
                 )
 
     # Asking

@@ -27,7 +27,8 @@ RRF_K = 60
 DEPTH = 40
 # What all clues together weigh against the question's dense and lexical rankings (1 each).
 CLUE_WEIGHT = 0.5
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+|[^\W_]+")
+_HAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_HAN}]+|[^\W_{_HAN}]+")
 _CJK = re.compile(r"[\u3040-\uffff]")
 
 

@@ -1,6 +1,6 @@
 """A bundle on disk: the folder that holds a memorised corpus.
 
-    manifest.json   written last: format, language, models, sizes and SHA-256 sums of the other files
+    manifest.json   written last: format, language, models, sizes and SHA-256 sums of the other files, and its own
     chunks.json     documents, chunks, gists
     index.bin       the chunks' vectors, as safetensors
     memory.bin      the KV memory, as safetensors (may be absent: it can be rebuilt from the gists)
@@ -53,6 +53,8 @@ def write(
         BundleError: the folder holds something else than a bundle, or cannot be written (a full disk, say).
     """
     folder = folder.resolve()
+    if folder.is_file():
+        raise BundleError(f"{folder.name!r} is a file; give a new or empty folder.")
     if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
         raise BundleError(f"The folder {folder.name!r} holds other files than a bundle; give a new or empty folder.")
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
@@ -63,10 +65,12 @@ def write(
         if memory is not None:
             save_file(memory, partial / MEMORY)
         files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in partial.iterdir()}
-        _write_text(partial / MANIFEST, json.dumps({"format": FORMAT, **manifest, "files": files}, indent=1))
+        whole = {"format": FORMAT, **manifest, "files": files}
+        _write_text(partial / MANIFEST, json.dumps(whole | {"sha256": _sum_of(whole)}, indent=1))
         _swap(partial, folder)
-    except OSError as error:
-        raise BundleError(f"The bundle {folder.name!r} could not be written: {error.strerror or error}.") from error
+    except (OSError, SafetensorError) as error:  # of a full disk, each library says it in its own way
+        reason = getattr(error, "strerror", None) or error
+        raise BundleError(f"The bundle {folder.name!r} could not be written: {reason}.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -115,7 +119,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         or not isinstance(manifest.get("files"), dict)
     ):
         raise BundleError(f"The bundle {folder.name!r} is of another format than {FORMAT}; memorise the text again.")
+    if manifest.pop("sha256", None) != _sum_of(manifest):
+        raise BundleError(f"The manifest of the bundle {folder.name!r} is damaged; memorise the text again.")
     return manifest
+
+
+def _sum_of(manifest: Mapping[str, Any]) -> str:
+    """Return the checksum of a manifest's values, whatever their order."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -28,25 +28,30 @@ def client(app):
 def memorised(app):
     """A client that has memorised the lighthouse text, and the corpus's id."""
     opened = Client(app.url, verbose=False, download_files=False)
-    steps = memorise(opened, DATA / "lighthouse.txt")
-    yield opened, steps[-1]["corpus"]
+    yield opened, memorise(opened, DATA / "lighthouse.txt")[-1]["corpus"]
     opened.close()
 
 
 def memorise(client, *files):
-    job = client.submit([handle_file(str(file)) for file in files], "", api_name="/memorize")
-    return list(job)
+    return steps(client.submit([handle_file(str(file)) for file in files], "", api_name="/memorize"))
 
 
 def ask(client, question, corpus, *rest):
-    return list(client.submit(question, corpus, *rest, api_name="/ask"))
+    return steps(client.submit(question, corpus, *rest, api_name="/ask"))
+
+
+def steps(job):
+    """Everything a job yields; raises what ended it."""
+    yielded = list(job)
+    job.result()
+    return yielded
 
 
 def test_ready_made_corpora_are_listed_and_open(client):
     listed = {corpus["id"]: corpus for corpus in client.predict(api_name="/corpora")}
     assert listed["harry-potter"]["questions"]
     assert not listed["harry-potter"]["mine"]
-    last = list(client.submit([], "harry-potter", api_name="/memorize"))[-1]
+    last = steps(client.submit([], "harry-potter", api_name="/memorize"))[-1]
     assert last["state"] == "done"
     listed = {corpus["id"]: corpus for corpus in client.predict(api_name="/corpora")}
     assert listed["harry-potter"]["ready"]
@@ -54,9 +59,9 @@ def test_ready_made_corpora_are_listed_and_open(client):
 
 @pytest.mark.parametrize("kind", ["txt", "pdf", "docx"])
 def test_an_upload_is_memorised_and_answered_from_evidence(client, kind):
-    steps = memorise(client, DATA / f"lighthouse.{kind}")
-    assert steps[-1]["state"] == "done"
-    replies = ask(client, "How many steps does the stair of the tower have?", steps[-1]["corpus"], "local", 0.0, 60)
+    done = memorise(client, DATA / f"lighthouse.{kind}")[-1]
+    assert done["state"] == "done"
+    replies = ask(client, "How many steps does the stair of the tower have?", done["corpus"], "local", 0.0, 60)
     last = replies[-1]
     holding = [passage for passage in last["evidence"] if "214 steps" in passage["text"]]
     assert holding, "the passage with the fact is among the evidence"
@@ -162,10 +167,18 @@ def test_stopping_an_answer_frees_the_processor_within_a_second(app, client):
     )
     job = client.submit("Tell the whole story in great detail.", "harry-potter", "local", 1.0, 1024, api_name="/ask")
     until(lambda: job.outputs() and job.outputs()[-1]["answer"], 60)
-    assert server.cpu_percent(1.0) > 50, "it is at work"
+    assert seconds_used(server, 1.0) > 0.1, "it is at work"
     job.cancel()
     time.sleep(1.0)
-    assert server.cpu_percent(1.0) < 30, "it is at rest"
+    assert seconds_used(server, 2.0) < 0.3, "it is at rest"
+
+
+def seconds_used(process, span):
+    """Processor seconds that a process uses in the next ``span`` seconds."""
+    before = process.cpu_times()
+    time.sleep(span)
+    after = process.cpu_times()
+    return (after.user + after.system) - (before.user + before.system)
 
 
 def test_two_visitors_ask_at_once_and_get_their_own_answers(memorised, client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,7 @@ def whole(text: str, passages=PASSAGES) -> str:
 def in_pieces(text: str, cuts: list[int]) -> str:
     citer = Citer(PASSAGES)
     edges = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
-    return "".join(citer.feed(text[a:b]) for a, b in zip(edges, edges[1:], strict=False)) + citer.finish()
+    return "".join(citer.feed(text[a:b]) for a, b in pairwise(edges)) + citer.finish()
 
 
 PHRASES = st.sampled_from(
@@ -78,7 +79,7 @@ def test_nothing_but_citations_is_changed(text):
         return re.sub(r"\s|\[\d{1,3}\]", "", some)
 
     # A marker that never closed is dropped with the end of the text.
-    assert bare(whole(text)) == bare(re.sub(r"\s*\[\d{0,3}$", "", text.rstrip()))
+    assert bare(whole(text)) == bare(re.sub(r"\[\d{0,3}\Z", "", text))
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,13 @@ def test_an_impossible_citation_is_taken_out(text, shown):
     assert whole(text) == shown
 
 
+@pytest.mark.parametrize(
+    "text", ["Goats [1[9]2] fly.", "Goats [[9]7] fly.", "Goats [8[9]] fly.", "Goats [[8[9]]9] fly."]
+)
+def test_taking_out_a_citation_makes_no_other(text):
+    assert cited(whole(text)) == cited(in_pieces(text, list(range(len(text))))) == set()
+
+
 def test_what_is_no_citation_is_kept():
     text = "An [aside] and [1234] and a[i] stay."
     assert whole(text) == text
@@ -121,6 +129,27 @@ def test_each_sentence_is_cited_for_itself():
     assert whole("The first keeper was Isolde Marrick. The door is saffron yellow. Goats sing operas loudly.") == (
         "The first keeper was Isolde Marrick. [1] The door is saffron yellow. [2] Goats sing operas loudly."
     )
+
+
+def test_a_citation_after_a_sentence_is_not_the_next_sentences():
+    assert whole("Goats sing operas loudly. [3] The door is saffron yellow.") == (
+        "Goats sing operas loudly. [3] The door is saffron yellow. [2]"
+    )
+    assert whole("The first keeper was Isolde Marrick. [8] [1] Goats sing.") == (
+        "The first keeper was Isolde Marrick. [1] Goats sing."
+    )
+
+
+@pytest.mark.parametrize("text", ["The first keeper was Isolde Marrick. [2]", "守塔人名叫马格努斯。[2]"])
+def test_a_citation_that_arrives_after_the_sentence_is_not_doubled(text):
+    assert in_pieces(text, list(range(len(text)))) == whole(text) == text
+
+
+def test_a_quoted_sentence_is_cited_behind_its_quotation_mark():
+    assert whole('She said: "The door is saffron yellow." Goats sing operas.') == (
+        'She said: "The door is saffron yellow." [2] Goats sing operas.'
+    )
+    assert whole("他说：“守塔人名叫马格努斯。”海很蓝。") == "他说：“守塔人名叫马格努斯。” [3]海很蓝。"
 
 
 def test_an_unsupported_sentence_names_nothing():

@@ -36,6 +36,7 @@ FLOORS = (
     "gist",
     "retrieval",
     "citation",
+    "focus",
     "bundle",
     "ask",
     "memorag",

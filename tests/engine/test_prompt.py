@@ -34,6 +34,8 @@ def test_a_template_takes_its_fields(prompts, name):
 def test_the_generators_templates_carry_evidence_and_question(prompts):
     assert {"evidence", "question"} <= fields_of(prompts.qa_gen) <= {"evidence", "question", "not_found"}
     assert {"evidence"} <= fields_of(prompts.sum_gen) <= {"evidence", "question", "not_found"}
+    assert fields_of(prompts.qa_gen_short) == {"evidence", "question"}
+    assert fields_of(prompts.sum_gen_short) == {"evidence"}
 
 
 def test_both_languages_have_every_template_and_differ():
