@@ -64,7 +64,7 @@ MODES = {
 }
 QUESTION = "Your question"
 ASK = "Ask"
-QUESTION_PLACEHOLDER = "Ask about the corpus - Enter sends, Shift+Enter starts a new line"
+QUESTION_PLACEHOLDER = "Ask about the corpus (Shift+Enter: new line)"
 EVIDENCE, MEMORY, RUN = "Evidence", "Memory", "Run"
 THOUGHT_CLUES = "Recalling clues"
 THOUGHT_EVIDENCE = "Finding evidence"
@@ -77,10 +77,9 @@ RUN_EMPTY = "Timings of the last answer appear here."
 CUT = "The answer reached the limit of {tokens} tokens. Raise the longest answer to read on."
 CLUES_NOTE = "Clues are the memory's hints. They may be wrong: they only help to find passages and are never evidence."
 EMPTY_CHAT = (
-    "### Ask a long text\n"
-    "1. **Choose a corpus**, or add your own documents and memorise them once.\n"
-    "2. **Ask.** Clues are recalled from the memory, and passages are found with them.\n"
-    "3. **Check.** Numbers in the answer, such as [1], name the passages under *Evidence*."
+    "**1. Choose** a corpus, or add your own documents and memorise them once.  \n"
+    "**2. Ask.** Clues are recalled from the memory, and passages are found with them.  \n"
+    "**3. Check.** Numbers such as [1] in the answer name the passages under *Evidence*."
 )
 
 # Generators

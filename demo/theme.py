@@ -17,6 +17,8 @@ CSS = """
 #head p { margin: 0; color: var(--body-text-color-subdued); }
 #status { border-radius: var(--radius-lg); padding: 8px 12px; background: var(--block-background-fill);
   border: 1px solid var(--border-color-primary); }
+#corpus input, #generator input, #mode input { text-overflow: ellipsis; padding-right: 26px; }
+#chat .placeholder-content { padding: 16px; }
 #status .dot { display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 8px;
   background: var(--color-accent); }
 #status .busy .dot { animation: memorag-pulse 1s infinite alternate; }

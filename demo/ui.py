@@ -71,7 +71,7 @@ class Page:
     def choose(self, corpus: str, request: gr.Request) -> tuple[Update, Update, str, Update]:
         """Switch to a corpus: its examples, memory and status."""
         entry = self.service.entries.get(corpus)
-        examples: Any = [{"text": question} for question in entry.questions[:6]] if entry else []
+        examples: Any = [{"text": question} for question in entry.questions[2:6]] if entry else []
         return (gr.Chatbot(examples=examples), *self.look(corpus, request))
 
     def arrive(self, request: gr.Request) -> tuple[Update, Update, Update, str, Update]:
@@ -219,7 +219,7 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
         delete_cache=(1800, int(settings.upload_hours * 3600)),
     ) as demo:
         gr.Markdown(f"# {text.TITLE}\n{text.TAGLINE}", elem_id="head")
-        status = gr.HTML(render.status(text.LOADING, "busy"), elem_id="status")
+        status = gr.HTML(render.status(text.LOADING, "busy"), elem_id="status", padding=False)
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=3, min_width=280, elem_id="left"):
                 corpus = gr.Dropdown(

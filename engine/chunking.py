@@ -7,7 +7,7 @@ is lost. They end at sentence ends where sentences are shorter than a chunk.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,12 +18,16 @@ from engine.events import Stop
 # For each text, the (start, end) character span of every token, without special tokens.
 TokenSpans = Callable[[Sequence[str]], list[list[tuple[int, int]]]]
 
+# Closing punctuation of a sentence; the full stop of an initial or a title ("T. M. Riddle", "Mrs. Weasley") is none.
+FULL_STOP = r"(?<!\b[A-Z])(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bvs)(?<!\bNo)\.|[!?]"
 # A sentence ends after its closing punctuation and the white space that follows, after CJK punctuation (which needs no
 # space), or at a line break.
 _SENTENCE_END = re.compile(
-    r"[.!?]['\"\u2019\u201d)\]]*\s+|[\u3002\uff01\uff1f\uff1b]['\"\u2019\u201d\u300d\u300f]*\s*|\n\s*"
+    rf"(?:{FULL_STOP})['\"\u2019\u201d)\]]*\s+|[\u3002\uff01\uff1f\uff1b]['\"\u2019\u201d\u300d\u300f]*\s*|\n\s*"
 )
 _BATCH = 2048
+# Characters per token, on average, beyond which a sentence is no ordinary text.
+_WIDE = 16
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,17 @@ def sentences(text: str) -> Iterator[tuple[int, int]]:
         yield begin, len(text)
 
 
-def split(documents: Sequence[Document], size: int, token_spans: TokenSpans, stop: Stop | None = None) -> list[Chunk]:
+def split(
+    documents: Sequence[Document],
+    size: int,
+    token_spans: TokenSpans,
+    stop: Stop | None = None,
+    across_marks: bool = False,
+) -> list[Chunk]:
     """Split documents into chunks of at most ``size`` tokens.
+
+    A chunk ends with its page, so that a citation names the right one, and with its section unless it would be tiny;
+    with ``across_marks`` neither matters.
 
     Raises:
         InputError: ``size`` is below 16 tokens.
@@ -63,7 +76,7 @@ def split(documents: Sequence[Document], size: int, token_spans: TokenSpans, sto
     chunks: list[Chunk] = []
     for number, document in enumerate(documents):
         pieces = _pieces(document.text, size, token_spans, stop)
-        chunks.extend(_pack(number, pieces, size))
+        chunks.extend(_pack(number, pieces, size, {} if across_marks else _breaks(document, size)))
     return chunks
 
 
@@ -75,21 +88,35 @@ def _pieces(text: str, size: int, token_spans: TokenSpans, stop: Stop | None) ->
             stop.check()
         batch = spans[offset : offset + _BATCH]
         for (start, end), tokens in zip(batch, token_spans([text[a:b] for a, b in batch]), strict=True):
-            if len(tokens) <= size:
-                yield start, end, len(tokens)
+            starts = _token_starts(tokens, end - start)
+            if len(starts) <= size:
+                yield start, end, len(starts)
                 continue
             # Pieces may not be cut exactly where a token ends and begins again inside one character, so each cut is
             # the start of the next piece's first token.
-            cuts = [start + tokens[i][0] for i in range(size, len(tokens), size)]
-            edges = [start, *cuts, end]
+            edges = [start, *(start + cut for cut in starts[size::size]), end]
             for i, (a, b) in enumerate(pairwise(edges)):
-                yield a, b, min(size, len(tokens) - i * size)
+                yield a, b, min(size, len(starts) - i * size)
 
 
-def _pack(document: int, pieces: Iterator[tuple[int, int, int]], size: int) -> Iterator[Chunk]:
+def _token_starts(tokens: Sequence[tuple[int, int]], length: int) -> list[int]:
+    """Return where tokens begin in a sentence of ``length`` characters; endless ones count as several.
+
+    A tokenizer may take a word without end (encoded data, say) for one unknown token, and white space for none.
+    """
+    starts = [begin for begin, _ in tokens]
+    if length <= _WIDE * len(starts):
+        return starts
+    edges = [0, *starts[1:], length]
+    return [cut for a, b in pairwise(edges) for cut in (range(a, b, 2 * _WIDE) or (a,))]
+
+
+def _pack(
+    document: int, pieces: Iterator[tuple[int, int, int]], size: int, breaks: Mapping[int, int]
+) -> Iterator[Chunk]:
     begin, last, used = 0, 0, 0
     for start, end, tokens in pieces:
-        if used and used + tokens > size:
+        if used and (used + tokens > size or used >= breaks.get(start, size + 1)):
             yield Chunk(document, begin, last, used)
             begin, used = start, 0
         last, used = end, used + tokens

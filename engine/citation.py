@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from engine.chunking import FULL_STOP
 from engine.events import Passage
 from engine.retrieval import words
 
 # A passage supports a sentence when it holds this share of the sentence's content words, and this many of them.
 _SHARE, _LEAST = 0.5, 2
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
-_END = re.compile(r"[.!?][\"'\u201d\u2019)]?(?=\s)|[\u3002\uff01\uff1f][\u201d\u300d\u300f]?")
+_END = re.compile(rf"(?:{FULL_STOP})[\"'\u201d\u2019)]?(?=\s)|[\u3002\uff01\uff1f][\u201d\u300d\u300f]?")
 # What may follow a sentence and still belong to it; and what may yet become that, once more text is known.
 _MARKERS = re.compile(r"(?:\s*\[\d{1,3}\])*")
 _UNDECIDED = re.compile(r"(?:\s*\[\d{1,3}\])*\s*(?:\[\d{0,3})?")
@@ -44,15 +45,15 @@ class Citer:
         """Take the next piece; return the text that can be shown."""
         self._held += piece
         shown = ""
-        while (found := _END.search(self._held)) is not None:
-            if _UNDECIDED.fullmatch(self._held, found.end()):
+        while (ends := self._ends()) is not None:
+            if _UNDECIDED.fullmatch(self._held, ends[1]):
                 break
-            markers = _MARKERS.match(self._held, found.end())
-            end = markers.end() if markers else found.end()
+            markers = _MARKERS.match(self._held, ends[1])
+            end = markers.end() if markers else ends[1]
             head, self._held = self._held[:end], self._held[end:]
             shown += self._pass(head) + self._close()
-        held = found or _OPEN.search(self._held)
-        cut = held.start() if held else len(self._held)
+        held = _OPEN.search(self._held)
+        cut = ends[0] if ends else held.start() if held else len(self._held)
         ready, self._held = self._held[:cut], self._held[cut:]
         return shown + self._pass(ready)
 
@@ -61,6 +62,13 @@ class Citer:
         tail, self._held = self._held.rstrip(), ""
         open_marker = _BEGUN.search(tail)
         return self._pass(tail[: open_marker.start()] if open_marker else tail) + self._close()
+
+    def _ends(self) -> tuple[int, int] | None:
+        """Return where in the held text the punctuation that ends a sentence begins and ends."""
+        # What was passed on tells an initial's full stop from a sentence's.
+        before = self._sentence[-4:]
+        found = _END.search(before + self._held, len(before))
+        return (found.start() - len(before), found.end() - len(before)) if found else None
 
     def _pass(self, text: str) -> str:
         kept, begin = "", 0

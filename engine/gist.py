@@ -50,7 +50,7 @@ def stretches(documents: Sequence[Document], model: Model, budget: int, stop: St
     """Cut the corpus into stretches so few that each can have a gist of some sentences within ``budget`` tokens."""
     size = STRETCH_TOKENS
     while True:
-        parts = split(documents, size, model.token_spans, stop)
+        parts = split(documents, size, model.token_spans, stop, across_marks=True)
         if len(parts) * _SENTENCE_GIST <= budget or len(parts) <= len(documents):
             return parts
         size *= 2

@@ -1,6 +1,9 @@
 """Connections to generators behind APIs. Nothing is sent here, and only addresses of this machine are looked up."""
 
 import logging
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -8,6 +11,7 @@ from demo import text
 from demo.generators import Connection, check_address, connect
 from engine.errors import InputError, KeyRejectedError, MemoRAGError
 from engine.settings import Secret
+from tests.openai_server import openai_server
 
 KEY = Secret("sk-test-0123456789-SECRET")
 PUBLIC = "https://8.8.8.8/v1"
@@ -200,3 +204,36 @@ def test_a_connection_with_neither_key_nor_address_is_empty():
     assert Connection("some-model").is_empty
     assert not Connection(key=KEY).is_empty
     assert not Connection(address=PUBLIC).is_empty
+
+
+class Redirecting(BaseHTTPRequestHandler):
+    """A server that sends every visitor on to ``target``."""
+
+    target = ""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(307)
+        self.send_header("Location", f"{self.target}/chat/completions")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format, *args):
+        """Keep the test's output clean."""
+
+
+@pytest.mark.xfail(strict=True, reason="the checked server may send the prompt on to an address that was not checked")
+def test_a_server_cannot_send_the_prompt_on_to_another_address():
+    with openai_server({"citer": "Inside."}) as inner, ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as outer:
+        Redirecting.target = inner.base_url
+        thread = threading.Thread(target=outer.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{outer.server_address[1]}/v1"
+            agent = connect("compatible", Connection("citer", KEY, address), private_host=True)
+            with suppress(MemoRAGError):
+                list(agent.stream("A private text."))
+        finally:
+            outer.shutdown()
+            thread.join()
+        assert inner.requests == []

@@ -153,25 +153,30 @@ def test_stopping_when_nothing_is_memorised_does_nothing(visitors):
     session.stop_memorising(visitors.get("idle"))
 
 
+# Reading so many takes long enough to be interrupted on any machine.
+MANY = [DATA / "lighthouse.pdf"] * 30
+
+
 @pytest.mark.xfail(strict=True, reason="a stop that comes while the files are read is lost")
 def test_a_stop_while_the_files_are_read_is_heeded(idle_service, visitors):
-    visitor, steps = visitors.get("early"), []
-    running = session.memorize(idle_service, visitor, [DATA / "lighthouse.txt"])
-    try:
-        for step in running:
-            steps.append(step)
-            if len(steps) == 1:
-                session.stop_memorising(visitor)
-            elif step.stage != "reading" and len(steps) > 20:
-                break
-    finally:
-        running.close()
-        session.stop_memorising(visitor)
-    assert steps[-1].state == "stopped"
+    visitor = visitors.get("early")
+    running = session.memorize(idle_service, visitor, MANY)
+    assert next(running).stage == "reading"
+    session.stop_memorising(visitor)
+    last, end = None, time.monotonic() + 2
+    for step in running:
+        last = step
+        if step.stage == "reading":
+            end = time.monotonic() + 2
+        elif time.monotonic() > end:
+            break
+    running.close()
+    session.stop_memorising(visitor)
+    assert last.state == "stopped"
 
 
 def test_closing_while_files_are_read_ends_the_reader(idle_service, visitors, until):
-    running = session.memorize(idle_service, visitors.get("closer"), [DATA / "lighthouse.pdf"])
+    running = session.memorize(idle_service, visitors.get("closer"), MANY)
     assert next(running).stage == "reading"
     running.close()
     until(lambda: all(thread.name != "memorag-reader" for thread in threading.enumerate()), 5)
@@ -487,48 +492,31 @@ def with_fact(found, fact):
     return next(passage for passage in found if fact in " ".join(passage.text.split()))
 
 
-@pytest.mark.models
-def test_passages_of_a_pdf_name_the_page_they_begin_on(library, evidence):
-    (document,) = library.service.pipeline(library.corpora["pdf"], "reader").memorized.documents
-    found = evidence["pdf", STEPS]
-    assert found
-    for passage in found:
-        assert passage.page == document.locate(passage.start)[0]
-        assert passage.section is None
-    assert {passage.page for passage in found} >= {1, 2}
-
-
-LOST = pytest.mark.xfail(strict=True, reason="a passage runs over a page or heading, and is named after its beginning")
+def places(document, passage):
+    """Return every (page, section) that a passage touches."""
+    return {document.locate(at) for at in range(passage.start, passage.end)}
 
 
 @pytest.mark.models
-@pytest.mark.parametrize(
-    ("query", "fact", "page"), [FACTS[0][:3], FACTS[1][:3], pytest.param(*FACTS[2][:3], marks=LOST)]
-)
-def test_the_passage_with_the_fact_names_the_page_of_the_fact(evidence, query, fact, page):
-    assert with_fact(evidence["pdf", query], fact).page == page
+@pytest.mark.parametrize(("query", "fact", "page"), [fact[:3] for fact in FACTS])
+def test_the_passage_of_a_pdf_with_the_fact_names_the_page_of_the_fact(evidence, query, fact, page):
+    found = with_fact(evidence["pdf", query], fact)
+    assert (found.page, found.section) == (page, None)
 
 
 @pytest.mark.models
-@pytest.mark.parametrize(
-    ("query", "fact", "section"),
-    [
-        pytest.param(*FACTS[0][:2], FACTS[0][3], marks=LOST),
-        (*FACTS[1][:2], FACTS[1][3]),
-        pytest.param(*FACTS[2][:2], FACTS[2][3], marks=LOST),
-    ],
-)
-def test_the_passage_with_the_fact_names_the_section_of_the_fact(evidence, query, fact, section):
-    assert with_fact(evidence["docx", query], fact).section == section
+@pytest.mark.parametrize(("query", "fact", "section"), [(query, fact, section) for query, fact, _, section in FACTS])
+def test_the_passage_of_a_docx_with_the_fact_names_the_section_of_the_fact(evidence, query, fact, section):
+    found = with_fact(evidence["docx", query], fact)
+    assert (found.page, found.section) == (None, section)
 
 
 @pytest.mark.models
-def test_passages_of_a_docx_name_their_section_and_no_page(library, evidence):
-    (document,) = library.service.pipeline(library.corpora["docx"], "reader").memorized.documents
-    for passage in evidence["docx", STEPS]:
-        assert passage.section == document.locate(passage.start)[1]
-        assert passage.section
-        assert passage.page is None
+@pytest.mark.parametrize("kind", ["pdf", "docx"])
+def test_every_passage_names_a_page_or_section_that_it_lies_on(library, evidence, kind):
+    (document,) = library.service.pipeline(library.corpora[kind], "reader").memorized.documents
+    for passage in evidence[kind, STEPS]:
+        assert (passage.page, passage.section) in places(document, passage)
 
 
 @pytest.mark.models
@@ -540,10 +528,9 @@ def test_passages_of_a_plain_text_name_neither(evidence):
 
 
 @pytest.mark.models
-def test_an_api_writes_the_answer_from_the_evidence_and_never_sees_a_clue(library, server, requests, caplog):
-    with caplog.at_level(logging.DEBUG):
-        replies = asked(library, "txt", STEPS, "memorag", citer(server), temperature=0.7, max_new_tokens=33)
-    last = replies[-1]
+@pytest.mark.parametrize("mode", ["memorag", "rag", "summarize"])
+def test_an_api_writes_the_answer_from_the_evidence_and_never_sees_a_clue(library, server, requests, mode):
+    *_, last = asked(library, "txt", STEPS, mode, citer(server), temperature=0.7, max_new_tokens=33)
     assert "saffron yellow" in last.answer
     assert cited(last.answer) == {1}
     assert last.answer == last.final.text
@@ -558,7 +545,7 @@ def test_an_api_writes_the_answer_from_the_evidence_and_never_sees_a_clue(librar
         assert passage.text in prompt
         prompt = prompt.replace(passage.text, "")
     prompt = prompt.replace(STEPS, "")
-    assert last.clues
+    assert last.clues or mode != "summarize"
     assert [clue.text for clue in last.clues if clue.text in prompt] == []
 
 
@@ -566,10 +553,10 @@ def test_an_api_writes_the_answer_from_the_evidence_and_never_sees_a_clue(librar
 def test_a_key_reaches_no_log_whatever_happens(library, server, requests, caplog):
     with caplog.at_level(logging.DEBUG):
         asked(library, "txt", STEPS, connection=citer(server))
-        for model in ("wrong-key", "broken", "error-midway"):
+        for model in ("wrong-key", "error-midway"):
             with pytest.raises(Exception):  # noqa: B017 - which one is tested elsewhere; here only what is logged
                 asked(library, "txt", STEPS, connection=citer(server, model))
-    assert len(requests) >= 4
+    assert len(requests) == 3
     assert caplog.records
     for record in caplog.records:
         written = f"{record.getMessage()} {record.args!r} {record.exc_text} {record.__dict__!r}"
@@ -588,7 +575,7 @@ def test_a_wrong_key_is_said_in_a_sentence_without_the_key(library, server):
 
 
 @pytest.mark.models
-def test_what_was_written_before_an_api_failed_was_shown(library, server):
+def test_closing_an_answer_hangs_up_on_the_api(library, server):
     question = Question(STEPS, library.corpora["txt"], "compatible", mode="rag")
     replies, shown = session.ask(library.service, library.visitor, question, citer(server, "slow")), None
     for reply in replies:
@@ -603,12 +590,12 @@ def test_what_was_written_before_an_api_failed_was_shown(library, server):
 
 
 @pytest.mark.models
-def test_closing_an_answer_of_a_silent_api_ends_its_worker(library, server, until):
+def test_closing_an_answer_of_a_silent_api_ends_its_worker(library, server, requests, until):
     server.hung_up.clear()
     question = Question(STEPS, library.corpora["txt"], "compatible", mode="rag")
     replies = session.ask(library.service, library.visitor, question, citer(server, "silent"))
-    for reply in replies:
-        if reply.stage == "write":
+    for _ in replies:
+        if requests:
             break
     replies.close()
     until(lambda: not answering(), 1.0, "the end of the worker")

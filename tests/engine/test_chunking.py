@@ -114,6 +114,17 @@ def test_a_sentence_longer_than_a_chunk_is_cut_between_tokens():
     assert all(chunk.of(documents).startswith("word") for chunk in chunks)
 
 
+@pytest.mark.parametrize(
+    "text", ["x" * 20_000, "See " + "QUJD" * 5000 + " there.", "a" + " " * 20_000 + "b", "\t" * 20_000 + "a"]
+)
+def test_a_word_or_a_gap_without_end_is_cut_though_it_is_one_token_or_none(text):
+    documents = [Document("a", text)]
+    chunks = split(documents, 32, by_words)
+    whole(chunks, documents)
+    assert max(chunk.end - chunk.start for chunk in chunks) <= 32 * 32
+    assert max(chunk.tokens for chunk in chunks) <= 32
+
+
 @given(TEXTS)
 def test_sentences_cover_the_text(text):
     spans = list(sentences(text))
