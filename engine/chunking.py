@@ -111,6 +111,16 @@ def _token_starts(tokens: Sequence[tuple[int, int]], length: int) -> list[int]:
     return [cut for a, b in pairwise(edges) for cut in (range(a, b, 2 * _WIDE) or (a,))]
 
 
+def _breaks(document: Document, size: int) -> dict[int, int]:
+    """Return by offset of a page or section how many tokens a chunk must have to end there."""
+    least: dict[int, int] = {}
+    page: int | None = None
+    for mark in document.marks:
+        least[mark.start] = 1 if mark.page != page else size // 4
+        page = mark.page
+    return least
+
+
 def _pack(
     document: int, pieces: Iterator[tuple[int, int, int]], size: int, breaks: Mapping[int, int]
 ) -> Iterator[Chunk]:

@@ -148,7 +148,7 @@ def test_a_file_over_the_limit_is_refused_while_it_is_sent(app, tmp_path):
     with big.open("rb") as stream:
         answer = httpx.post(f"{app.url}/gradio_api/upload", files={"files": stream}, timeout=60)
     assert answer.status_code == 413
-    assert not [path for path in app.temp.rglob("big.txt")]
+    assert not list(app.temp.rglob("big.txt"))
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "../app.py"])
