@@ -45,9 +45,14 @@ CSS = """
 .clue { margin: 4px 0; font-size: 0.93em; overflow-wrap: anywhere; }
 #evidence-panel, #memory-panel, #run-panel { max-height: 74vh; overflow-y: auto; }
 footer { opacity: 0.7; }
+#columns { display: grid; grid-template-columns: minmax(260px, 3fr) minmax(0, 6fr) minmax(280px, 5fr);
+  grid-template-areas: "left centre right" "settings centre right"; grid-template-rows: auto 1fr; gap: 14px; }
+#left { grid-area: left; } #settings { grid-area: settings; }
+#centre { grid-area: centre; } #right { grid-area: right; }
 @media (max-width: 900px) {
-  #columns { flex-direction: column; }
-  #centre { order: 1; } #left { order: 0; } #right { order: 2; }
+  #columns { grid-template-columns: minmax(0, 1fr); grid-template-rows: auto;
+    grid-template-areas: "left" "centre" "right" "settings"; }
+  #chat { height: 60vh !important; }
   #evidence-panel, #memory-panel, #run-panel { max-height: none; }
 }
 """

@@ -234,6 +234,7 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
                 with gr.Row():
                     memorise = gr.Button(text.MEMORISE, variant="primary", interactive=False, elem_id="memorise")
                     stop_memorise = gr.Button(text.STOP, variant="stop", visible=False, elem_id="stop-memorise")
+            with gr.Column(scale=3, min_width=260, elem_id="settings"):
                 with gr.Accordion(text.GENERATOR, open=True):
                     generator = gr.Dropdown(
                         [(name, key) for key, name in text.GENERATORS.items()],

@@ -59,6 +59,15 @@ class Request:
     stop: Stop | None
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What an answer rests on. ``nearest`` is the (passage number, sentence) nearest to the question, where known."""
+
+    passages: tuple[Passage, ...] = ()
+    prompt: str = ""
+    nearest: tuple[int, str] | None = None
+
+
 def check_request(
     generator: Generator,
     query: str | None,
@@ -91,14 +100,11 @@ def events(request: Request, held: Memorized, generator: Generator, clue_tokens:
     clues = _clues(request, held, clue_tokens)
     recalled = time.perf_counter()
     yield Clues(clues, recalled - began)
-    passages: tuple[Passage, ...] = ()
-    prompt = ""
-    if request.task != "qa":
-        passages, prompt = _evidence(request, held, clues, generator, ret_hit)
+    ground = Ground() if request.task == "qa" else _ground(request, held, clues, generator, ret_hit)
     found = time.perf_counter()
-    yield Evidence(passages, found - recalled)
+    yield Evidence(ground.passages, found - recalled)
     text, first = "", found
-    for piece in _write(request, held, generator, prompt, passages):
+    for piece in _write(request, held, generator, ground):
         if not text:
             first = time.perf_counter()
         text += piece
@@ -111,7 +117,7 @@ def events(request: Request, held: Memorized, generator: Generator, clue_tokens:
         "total": done - began,
     }
     count = generator.count_tokens(text) if text else 0
-    yield Answer(text, passages, clues, timings, count, truncated=count >= request.max_new_tokens - 1)
+    yield Answer(text, ground.passages, clues, timings, count, truncated=count >= request.max_new_tokens - 1)
 
 
 def _clues(request: Request, held: Memorized, clue_tokens: int) -> tuple[Clue, ...]:
@@ -129,26 +135,23 @@ def _clues(request: Request, held: Memorized, clue_tokens: int) -> tuple[Clue, .
     return clues
 
 
-def _evidence(
-    request: Request, held: Memorized, clues: Sequence[Clue], generator: Generator, ret_hit: int
-) -> tuple[tuple[Passage, ...], str]:
-    """Find the passages within the budget that also fit the generator's window; return them and the prompt."""
+def _ground(request: Request, held: Memorized, clues: Sequence[Clue], generator: Generator, ret_hit: int) -> Ground:
+    """Find the passages within the budget that also fit the generator's window, and make the prompt."""
     queries = [clue.text for clue in clues]
     ranked = find(request.query, queries, held.dense, held.lexical, ret_hit)
     hits = within_budget(ranked, [chunk.tokens for chunk in held.chunks], EVIDENCE_TOKENS)
     room = generator.context_length - request.max_new_tokens - _TEMPLATE_TOKENS
     while hits:
-        passages = _passages(hits, held)
-        prompt = _prompt(request, held, passages, generator)
-        if generator.count_tokens(prompt) <= room:
-            return passages, prompt
+        ground = _prompted(request, held, _passages(hits, held), generator)
+        if generator.count_tokens(ground.prompt) <= room:
+            return ground
         hits.pop()
     if ranked:
         raise ContextLengthError(
             f"Not one passage fits beside the question in the {generator.context_length} tokens that "
             f"{generator.name} reads; shorten the question or lower max_new_tokens."
         )
-    return (), ""
+    return Ground()
 
 
 def _passages(hits: Sequence[Hit], held: Memorized) -> tuple[Passage, ...]:
@@ -167,39 +170,37 @@ def _passages(hits: Sequence[Hit], held: Memorized) -> tuple[Passage, ...]:
     return tuple(passages)
 
 
-def _prompt(request: Request, held: Memorized, passages: Sequence[Passage], generator: Generator) -> str:
+def _prompted(request: Request, held: Memorized, passages: tuple[Passage, ...], generator: Generator) -> Ground:
     prompts, summary = held.memory.prompts, request.task == "summarize"
     if generator.is_able:
         usual = prompts.sum_gen if summary else prompts.qa_gen
-        evidence = "\n\n".join(f"[{passage.number}] {passage.text}" for passage in passages)
+        evidence, nearest = "\n\n".join(f"[{p.number}] {p.text}" for p in passages), None
     else:
         usual = prompts.sum_gen_short if summary else prompts.qa_gen_short
         count = _FOCUS_SUMMARY if summary else _FOCUS_ANSWER
-        evidence = focus(passages, request.query, held.dense.encoder, count)
+        chosen = focus(passages, request.query, held.dense.encoder, count)
+        evidence, nearest = "\n".join(sentence for _, sentence in chosen), chosen[-1]
     template = request.template or usual
-    values = {
-        "evidence": evidence,
-        "question": request.query or prompts.sum,
-        "not_found": prompts.not_found,
-    }
-    return render(template, **{name: values[name] for name in fields_of(template)})
+    values = {"evidence": evidence, "question": request.query or prompts.sum, "not_found": prompts.not_found}
+    prompt = render(template, **{name: values[name] for name in fields_of(template)})
+    return Ground(passages, prompt, nearest)
 
 
-def _write(
-    request: Request, held: Memorized, generator: Generator, prompt: str, passages: Sequence[Passage]
-) -> Iterator[str]:
-    citer = Citer(passages)
+def _write(request: Request, held: Memorized, generator: Generator, ground: Ground) -> Iterator[str]:
+    """Yield the answer with true citations; one that nothing supports is followed by the nearest sentence."""
+    prompts, limit, warmth, stop = held.memory.prompts, request.max_new_tokens, request.temperature, request.stop
     if request.task == "qa":
-        instruction = render(held.memory.prompts.qa, question=request.query)
-        pieces = held.memory.stream_w_memory(
-            instruction, request.max_new_tokens, request.temperature, stop=request.stop
-        )
-    elif passages:
-        pieces = generator.stream(prompt, request.max_new_tokens, request.temperature, stop=request.stop)
+        pieces = held.memory.stream_w_memory(render(prompts.qa, question=request.query), limit, warmth, stop=stop)
+    elif ground.passages:
+        pieces = generator.stream(ground.prompt, limit, warmth, stop=stop)
     else:
-        pieces = iter([held.memory.prompts.not_found])
+        pieces = iter([prompts.not_found])
+    citer = Citer(ground.passages)
     for piece in pieces:
         if shown := citer.feed(piece):
             yield shown
     if rest := citer.finish():
         yield rest
+    if ground.nearest is not None and not citer.used:
+        number, sentence = ground.nearest
+        yield "\n\n" + render(prompts.nearest, sentence=sentence) + f" [{number}]"

@@ -27,7 +27,7 @@ _SENTENCE_END = re.compile(
 )
 _BATCH = 2048
 # Characters per token, on average, beyond which a sentence is no ordinary text.
-_WIDE = 16
+_WIDE = 12
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _token_starts(tokens: Sequence[tuple[int, int]], length: int) -> list[int]:
     if length <= _WIDE * len(starts):
         return starts
     edges = [0, *starts[1:], length]
-    return [cut for a, b in pairwise(edges) for cut in (range(a, b, 2 * _WIDE) or (a,))]
+    return [cut for a, b in pairwise(edges) for cut in (range(a, b, _WIDE // 2) or (a,))]
 
 
 def _breaks(document: Document, size: int) -> dict[int, int]:

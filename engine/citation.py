@@ -40,6 +40,7 @@ class Citer:
         self._terms = {passage.number: frozenset(words(passage.text)) for passage in passages}
         self._held = ""  # text not passed on yet: it may be the beginning of a marker, or end a sentence
         self._sentence = ""  # what was passed on of the current sentence
+        self.used: set[int] = set()  # the numbers that the text cites so far
 
     def feed(self, piece: str) -> str:
         """Take the next piece; return the text that can be shown."""
@@ -86,10 +87,14 @@ class Citer:
     def _close(self) -> str:
         """End the current sentence; return the citation to add, if any."""
         sentence, self._sentence = self._sentence, ""
-        if _MARKER.search(sentence):
+        if named := cited(sentence):
+            self.used |= named
             return ""
         number = self.support(sentence)
-        return f" [{number}]" if number else ""
+        if number is None:
+            return ""
+        self.used.add(number)
+        return f" [{number}]"
 
     def support(self, sentence: str) -> int | None:
         """Return the number of the passage that supports a sentence best, or None."""

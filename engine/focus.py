@@ -19,20 +19,20 @@ from engine.retrieval import Encoder
 _SHORTEST = 12
 
 
-def focus(passages: Sequence[Passage], query: str, encoder: Encoder, count: int) -> str:
-    """Return the ``count`` sentences of the passages nearest to ``query``, a line each, the nearest last.
+def focus(passages: Sequence[Passage], query: str, encoder: Encoder, count: int) -> list[tuple[int, str]]:
+    """Return (passage number, sentence) for the ``count`` sentences nearest to ``query``, the nearest last.
 
     Without a query: nearest to the middle of all sentences, in the order of the text, for a summary. The nearest stands
     last because a small model leans on what it read last.
     """
-    found = [sentence for passage in passages for sentence in _sentences(passage.text)]
+    found = [(passage.number, sentence) for passage in passages for sentence in _sentences(passage.text)]
     if not found:
-        return "\n".join(passage.text for passage in passages)
-    vectors = encoder.encode(found)
+        return [(passage.number, passage.text) for passage in passages]
+    vectors = encoder.encode([sentence for _, sentence in found])
     target = encoder.encode([query], query=True)[0] if query else vectors.mean(axis=0)
     nearest = np.argsort(-(vectors @ target), kind="stable")[:count]
     order = reversed(nearest) if query else sorted(nearest)
-    return "\n".join(found[int(i)] for i in order)
+    return [found[int(i)] for i in order]
 
 
 def _sentences(text: str) -> list[str]:

@@ -7,6 +7,7 @@ Templates are plain data; the text of documents only ever enters through a field
     span, sur, qa, sum              asked of the memory: quotes, surrogate questions, a draft answer, key points
     qa_gen, sum_gen                 asked of the generator, with numbered evidence
     qa_gen_short, sum_gen_short     the same for small models, which follow one plain instruction at best
+    nearest, not_found              shown to the reader: a quotation, and that there is nothing to quote
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Prompts:
     sum_gen: str
     qa_gen_short: str
     sum_gen_short: str
+    nearest: str
     not_found: str
 
 
@@ -62,6 +64,7 @@ en_prompts = Prompts(
     ),
     qa_gen_short="Text:\n{evidence}\n\nAnswer the question from the text.\nQuestion: {question}",
     sum_gen_short="{evidence}\n\nSummarise the text above in a few sentences.",
+    nearest="The text says: \u201c{sentence}\u201d",
     not_found="This was not found in the documents.",
 )
 
@@ -84,6 +87,7 @@ zh_prompts = Prompts(
     ),
     qa_gen_short="文本：\n{evidence}\n\n请根据文本回答问题。\n问题：{question}",
     sum_gen_short="{evidence}\n\n请用几句话概括上文。",
+    nearest="原文写道：\u201c{sentence}\u201d",
     not_found="文档中没有找到相关内容。",
 )
 

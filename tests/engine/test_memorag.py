@@ -266,8 +266,8 @@ def test_several_documents_keep_their_names_and_places(tiny):
     pipeline = tiny.fork()
     marks = (Mark(0, page=1), Mark(SHORT.index("A visitor"), page=2))
     pipeline.memorize([Document("a.pdf", SHORT, marks), Document("b.txt", OTHER)])
-    first, second = evidence_of(pipeline, "Who was the keeper, and who the miller?").passages
-    assert (first.document, first.page, second.document, second.page) == ("a.pdf", 1, "b.txt", None)
+    passages = evidence_of(pipeline, "Who was the keeper, and who the miller?").passages
+    assert [(passage.document, passage.page) for passage in passages] == [("a.pdf", 1), ("a.pdf", 2), ("b.txt", None)]
 
 
 def test_memorising_reports_its_stages_in_order(tiny):
