@@ -40,7 +40,9 @@ CSS = """
 .tag { font-size: 0.8em; padding: 1px 8px; border-radius: 999px; border: 1px solid var(--border-color-primary);
   color: var(--body-text-color-subdued); }
 .facts { width: 100%; border-collapse: collapse; font-size: 0.93em; }
-.facts td { padding: 3px 8px 3px 0; border-bottom: 1px solid var(--border-color-primary); overflow-wrap: anywhere; }
+.facts, .facts tr, .facts td { border: 0 !important; }
+.facts td { padding: 3px 8px 3px 0; border-bottom: 1px solid var(--border-color-primary) !important;
+  overflow-wrap: anywhere; }
 .facts td:last-child { text-align: right; font-variant-numeric: tabular-nums; }
 .clue { margin: 4px 0; font-size: 0.93em; overflow-wrap: anywhere; }
 #evidence-panel, #memory-panel, #run-panel { max-height: 74vh; overflow-y: auto; }

@@ -145,9 +145,9 @@ class Page:
         history: list[Any],
         corpus: str | None,
         generator: str,
-        model: str,
-        key: str,
-        address: str,
+        model: str | None,
+        key: str | None,
+        address: str | None,
         temperature: float,
         max_new_tokens: float,
         mode: Task,
@@ -162,7 +162,7 @@ class Page:
         untouched = (gr.skip(), gr.skip(), gr.skip())
         reply: Reply | None = None
         try:
-            for reply in session.ask(self.service, visitor, question, Connection(model, Secret(key), address)):
+            for reply in session.ask(self.service, visitor, question, Connection(model or "", Secret(key or ""), address or "")):
                 line = render.status(reply.status, "busy" if reply.final is None else "idle")
                 panels = self._panels(reply, question, visitor) if reply.passages is not None else untouched
                 yield ([*chat, *render.messages(reply)], "", line, *busy, *panels)
@@ -313,7 +313,9 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
         asked: list[Any] = [event(page.answer, inputs, outputs, **answering) for event in (question.submit, send.click)]
         picked = chat.example_select(_example, None, [question], **instant)
         asked.append(picked.then(page.answer, inputs, outputs, **answering))
-        stop.click(page.stopped, [chat], [chat, status, send, stop], cancels=asked, **instant)
+        # First the cancelling, then what is shown: otherwise a last update of the answer may come after it.
+        ended = stop.click(None, None, None, cancels=asked, **quiet)
+        ended.then(page.stopped, [chat], [chat, status, send, stop], **instant)
 
         endpoint: Any = gr.api  # type: ignore[attr-defined]
         endpoint(api.corpora, api_name="corpora", queue=False)

@@ -171,15 +171,20 @@ def test_deleting_forgets_all_of_one_visitor_and_nothing_of_others(forgetting):
 
 
 @pytest.mark.models
-def test_documents_are_forgotten_when_their_time_is_over_and_ready_made_corpora_stay(forgetting, monkeypatch):
+@pytest.mark.parametrize("noticed_by", ["asking", "listing"])
+def test_documents_are_forgotten_when_their_time_is_over_and_ready_made_corpora_stay(
+    forgetting, monkeypatch, noticed_by
+):
     corpus = memorised(forgetting, OWN, "anna")
     monkeypatch.setattr(forgetting, "settings", replace(forgetting.settings, upload_hours=1.0))
     assert forgetting.pipeline(corpus, "anna").is_memorized
     monkeypatch.setattr(forgetting, "settings", replace(forgetting.settings, upload_hours=1e-9))
-    assert list(forgetting.titles("anna")) == ["tide-mill"]
-    with pytest.raises(NotMemorizedError) as refused:
-        forgetting.pipeline(corpus, "anna")
-    assert str(refused.value) == text.EXPIRED
+    if noticed_by == "asking":
+        with pytest.raises(NotMemorizedError) as refused:
+            forgetting.pipeline(corpus, "anna")
+        assert str(refused.value) == text.EXPIRED
+    else:
+        assert list(forgetting.titles("anna")) == ["tide-mill"]
     assert not forgetting.is_open(corpus)
     assert forgetting.is_open("tide-mill")
 
