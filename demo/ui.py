@@ -162,7 +162,8 @@ class Page:
         untouched = (gr.skip(), gr.skip(), gr.skip())
         reply: Reply | None = None
         try:
-            for reply in session.ask(self.service, visitor, question, Connection(model or "", Secret(key or ""), address or "")):
+            given = Connection(model or "", Secret(key or ""), address or "")
+            for reply in session.ask(self.service, visitor, question, given):
                 line = render.status(reply.status, "busy" if reply.final is None else "idle")
                 panels = self._panels(reply, question, visitor) if reply.passages is not None else untouched
                 yield ([*chat, *render.messages(reply)], "", line, *busy, *panels)

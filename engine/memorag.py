@@ -185,6 +185,8 @@ class MemoRAG:
         documents, chunks, gists = unpack(bundle.chunks)
         if digest_of(documents) != bundle.manifest["digest"]:
             raise BundleError("The bundle's text is not the one that was memorised; memorise it again.")
+        if len(bundle.index["vectors"]) != len(chunks):
+            raise BundleError("The bundle does not have a vector for every chunk; memorise the text again.")
         language = str(bundle.manifest["language"])
         dense = DenseRetriever(self.encoder)
         dense.restore(bundle.index["vectors"].numpy())

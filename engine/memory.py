@@ -24,7 +24,8 @@ from engine.prompt import Prompts, en_prompts, render
 
 # Stands for the question while the conversation is rendered, to find what comes before and after it.
 _MARK = "<<<question>>>"
-_BULLET = re.compile(r"^\s*(?:[-*\u2022\u00b7>#]+|\(?\d{1,2}[.):\u3001]|\(?[a-zA-Z][.)])\s*")
+# A bullet or a number of a list; "3.5 metres", "10:30" and "J. Smith" are none.
+_BULLET = re.compile(r"^\s*(?:[-*\u2022\u00b7>#]+\s*|\(?\d{1,2}(?:[.):]\s+|\u3001\s*)|\(?[a-z]\)\s+)")
 _ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f", '"', "\u201d", ")")
 _CLUE_CHARACTERS = 300
 

@@ -98,8 +98,20 @@ def prompts_for(language: str) -> Prompts:
 
 
 def fields_of(template: str) -> set[str]:
-    """Return the field names of a template."""
-    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+    """Return the field names of a template.
+
+    Raises:
+        InputError: braces that do not pair, or more in them than a name.
+    """
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise InputError(f"The prompt template cannot be read ({error}); write {{{{ and }}}} for braces.") from error
+    fields = [(name, spec, conversion) for _, name, spec, conversion in parts if name is not None]
+    for name, spec, conversion in fields:
+        if not name.isidentifier() or spec or conversion:
+            raise InputError(f"The prompt template has {{{name}}}; give a plain name such as {{question}}.")
+    return {name for name, _, _ in fields}
 
 
 def render(template: str, **values: str) -> str:

@@ -81,7 +81,9 @@ def test_a_file_is_read_and_memorised_with_every_stage_in_order(library, kind):
     steps = library.steps[kind]
     states = [step.state for step in steps]
     assert states[-1] == "done"
-    assert set(states[:-1]) <= {"waiting", "running"}
+    # A job may end between two looks at it; then its end is told twice.
+    assert set(states[: states.index("done")]) <= {"waiting", "running"}
+    assert set(states[states.index("done") :]) == {"done"}
     order = ["reading", "waiting", "splitting", "embedding", "choosing gists", "memorising"]
     seen = [order.index(step.stage) for step in steps]
     assert seen == sorted(seen)
@@ -373,11 +375,11 @@ def test_stages_come_in_order_and_end_in_an_answer(answers, mode):
 
 @pytest.mark.models
 @pytest.mark.parametrize("mode", ["memorag", "rag", "summarize"])
-def test_evidence_is_shown_before_the_first_word_of_the_answer(answers, mode):
+def test_no_word_of_an_answer_is_shown_without_its_evidence(answers, mode):
     replies = answers[mode]
     first_word = next(number for number, reply in enumerate(replies) if reply.answer)
     first_evidence = next(number for number, reply in enumerate(replies) if reply.passages is not None)
-    assert first_evidence < first_word
+    assert first_evidence <= first_word  # in one look at a fast generator they may come together
     assert all(reply.passages == replies[-1].passages for reply in replies[first_evidence:])
 
 

@@ -83,6 +83,13 @@ def test_chunks_end_where_sentences_end(lighthouse):
         assert chunk.of(documents).rstrip()[-1] in '.!?"' or "\n" in chunk.of(documents)[-3:]
 
 
+def test_a_chunk_is_filled_to_its_size_and_not_beyond():
+    documents = [Document("a", "Word. " * 40)]
+    chunks = split(documents, 16, by_words)
+    whole(chunks, documents)
+    assert [chunk.tokens for chunk in chunks] == [16, 16, 8]
+
+
 def test_several_documents_share_no_chunk():
     documents = [Document("a", "One. Two. "), Document("b", "Three."), Document("c", CHINESE)]
     chunks = split(documents, 16, by_words)

@@ -275,18 +275,15 @@ def test_bullets_numbers_and_quotation_marks_are_taken_off(line):
     assert clues_in(line) in (["Isolde Marrick was first."], ["Isolde Marrick was first"])
 
 
-CUT = pytest.mark.xfail(strict=True, reason="a bullet needs no space after it, so the start of a line is lost")
-
-
 @pytest.mark.parametrize(
     "line",
     [
         "1867 was the year.",
         "A tower was built.",
         "I think so too.",
-        pytest.param("3.5 metres were dug.", marks=CUT),
-        pytest.param("10:30 was the hour.", marks=CUT),
-        pytest.param("J.R. Smith was the pilot.", marks=CUT),
+        "3.5 metres were dug.",
+        "10:30 was the hour.",
+        "J.R. Smith was the pilot.",
     ],
 )
 def test_what_only_looks_like_a_bullet_is_kept(line):
