@@ -99,11 +99,17 @@ def open_entry(
             return
         except BundleError as error:
             logger.warning("The kept bundle of %s is made again: %s", entry.slug, error)
-    pipeline.memorize(_texts(entry), save_dir=kept, on_progress=on_progress, stop=stop)
+    pipeline.memorize(_texts(entry), on_progress=on_progress, stop=stop)
+    try:
+        pipeline.save(kept)
+    except BundleError as error:
+        logger.warning("%s can be asked, but will be memorised again at the next start: %s", entry.slug, error)
 
 
 def _texts(entry: Entry) -> list[Document]:
     for path, expected in zip(entry.files, entry.sums, strict=True):
+        if not path.is_file():
+            raise InputError(f"The text of {entry.title!r} is missing; restore {path.name}.")
         if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise InputError(f"The text of {entry.title!r} was changed; restore {path.name} or its checksum.")
     return [read_document(path) for path in entry.files]
@@ -117,6 +123,24 @@ def _kept_folder(entry: Entry, pipeline: MemoRAGLite, settings: Settings) -> Pat
     """Name the kept bundle after everything it depends on, so that a stale one is never looked at."""
     parts = (*entry.sums, pipeline.model.fingerprint, pipeline.encoder.fingerprint, str(pipeline.gist_budget))
     return settings.cache_dir / "corpora" / f"{entry.slug}-{hashlib.sha256('-'.join(parts).encode()).hexdigest()[:12]}"
+
+
+def load_models(settings: Settings) -> MemoRAGLite:
+    """Load the models that the settings name, with nothing memorised; takes seconds.
+
+    Raises:
+        MemoRAGError: they cannot be found or loaded, or the device is not there.
+    """
+    from engine.hardware import detect
+    from engine.memorag_lite import MemoRAGLite
+
+    return MemoRAGLite(
+        settings.model,
+        settings.retriever,
+        cache_dir=settings.cache_dir,
+        access_token=settings.hf_token or None,
+        hardware=detect(settings.device, settings.threads),
+    )
 
 
 def build(
@@ -173,11 +197,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _build(slug: str, files: Sequence[Path], settings: Settings) -> None:
-    from engine.memorag_lite import MemoRAGLite
-
     if missing := [path for path in files if not path.is_file()]:
         raise InputError(f"There is no file {missing[0].name!r}; give TXT, PDF or DOCX files.")
-    pipeline = MemoRAGLite(settings.model, settings.retriever, cache_dir=settings.cache_dir)
+    pipeline = load_models(settings)
     build(slug, files, pipeline, settings, _report)
     _say(f"Memorised {len(files)} file(s) under {slug}: {pipeline.stats['context_tokens']} tokens.")
 

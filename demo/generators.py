@@ -15,6 +15,8 @@ from engine.agent import Agent
 from engine.errors import InputError
 from engine.settings import NO_SECRET, Secret
 
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -23,11 +25,6 @@ class Connection:
     model: str = ""
     key: Secret = field(default=NO_SECRET)
     address: str = ""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was given."""
-        return not (self.key or self.address)
 
 
 def connect(generator: str, connection: Connection, private_host: bool) -> Agent | None:
@@ -70,7 +67,18 @@ def check_address(address: str, private_host: bool) -> None:
         return
     try:
         found = {info[4][0] for info in socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)}
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise InputError(text.BAD_ADDRESS.format(address=address)) from error
-    if any(not ipaddress.ip_address(str(ip).split("%")[0]).is_global for ip in found):
+    if not all(_is_public(str(address).split("%")[0]) for address in found):
         raise InputError(text.PRIVATE_ADDRESS)
+
+
+def _is_public(address: str) -> bool:
+    """Whether an IP address is one of the open Internet, also behind the forms that carry an IPv4 address."""
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip in _NAT64:
+            return _is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+        if inner := ip.ipv4_mapped or ip.sixtofour:
+            return _is_public(str(inner))
+    return ip.is_global and not ip.is_multicast

@@ -18,6 +18,9 @@ from engine.events import OnProgress, Progress, Stop
 
 logger = logging.getLogger(__name__)
 
+# How long a failed job stands for its key before the work is tried again.
+FAILURE_SECONDS = 20.0
+
 State = Literal["waiting", "running", "done", "failed", "stopped"]
 Work = Callable[[OnProgress, Stop], None]
 
@@ -53,6 +56,12 @@ class Job:
         """Return how the job stands now."""
         ended = self._ended or time.monotonic()
         return Snapshot(self._state, self._progress, self._error, ended - self._began)
+
+    def is_past(self) -> bool:
+        """Whether the job is over and, had it failed, was seen to have failed for long enough."""
+        if self._state != "failed":
+            return self._state in ("done", "stopped")
+        return time.monotonic() - self._ended > FAILURE_SECONDS
 
     def wait(self, seconds: float) -> bool:
         """Wait up to ``seconds`` for the end; return whether it is reached."""
@@ -98,9 +107,12 @@ class Jobs:
         self._lock, self._turn = threading.Lock(), threading.Lock()
 
     def start(self, key: str, work: Work) -> Job:
-        """Start ``work`` under ``key``, or join the job of that key that is not over yet."""
+        """Start ``work`` under ``key``, or join the job of that key that is not over yet.
+
+        A failure is kept for FAILURE_SECONDS, so that looking again shows it instead of failing again.
+        """
         with self._lock:
-            self._jobs = {k: job for k, job in self._jobs.items() if not job.snapshot().is_over}
+            self._jobs = {k: job for k, job in self._jobs.items() if not job.is_past()}
             if key not in self._jobs:
                 self._jobs[key] = Job(work, self._turn)
             return self._jobs[key]

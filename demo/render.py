@@ -13,7 +13,7 @@ from engine.citation import cited
 from engine.events import Answer, Clue, Passage
 
 Message = dict[str, Any]
-_CITATION = re.compile(r"\[(\d{1,3})\]")
+_CITATION = re.compile(r"\[([0-9]{1,3})\]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 _CLUE_CHARACTERS = 140
 
@@ -84,7 +84,9 @@ def run(final: Answer | None, generator: str, temperature: float, limit: int) ->
     if final is None:
         return hint(text.RUN_EMPTY)
     at = final.timings
-    writing = max(at["total"] - at["first_token"], 1e-6)
+    writing = at["total"] - at["first_token"]
+    # An answer that came in one piece has no speed.
+    speed = f", {final.tokens / writing:.0f} per second" if writing > 0.05 else ""
     rows = {
         "Generator": generator,
         "Temperature": f"{temperature:g}",
@@ -92,7 +94,7 @@ def run(final: Answer | None, generator: str, temperature: float, limit: int) ->
         "Evidence": f"{at['retrieval']:.2f} s, {len(final.evidence)} passages",
         "First token": f"{at['first_token']:.2f} s",
         "Whole answer": f"{at['total']:.2f} s",
-        "Length": f"{final.tokens} tokens, {final.tokens / writing:.0f} per second",
+        "Length": f"{final.tokens} tokens{speed}",
     }
     return _table(rows) + (hint(text.CUT.format(tokens=limit)) if final.truncated else "")
 
@@ -136,7 +138,7 @@ def answer_markdown(answer: str) -> str:
 
 def _plain(part: str) -> str:
     """Escape what Markdown or HTML would read as markup."""
-    return _MARKDOWN.sub(r"\\\1", part)
+    return _MARKDOWN.sub(r"\\\1", part.replace("&", "&amp;"))
 
 
 def memorising(at: Memorising) -> str:

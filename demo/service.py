@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo import text
-from demo.corpora import FOLDER, Entry, catalogue, open_entry
+from demo.corpora import FOLDER, Entry, catalogue, load_models, open_entry
 from demo.jobs import Job, Jobs
 from engine.documents import Document
 from engine.errors import InputError, MemoRAGError, ModelError, NotMemorizedError
 from engine.events import OnProgress, Stop
-from engine.hardware import detect
 from engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ logger = logging.getLogger(__name__)
 # Bytes of KV memory held at most, least recently used corpus first to go.
 _HELD_BYTES = 2 * 2**30
 _MOST_JOBS = 8
+_SWEEP_SECONDS = 60
 
 
 @dataclass
@@ -54,6 +54,7 @@ class Service:
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._lock = threading.RLock()
         self._jobs = Jobs()
+        self._memorising: dict[str, list[Job]] = {}
         self._engine: MemoRAGLite | None = None
         self._failure: ModelError | None = None
         self._loaded = threading.Event()
@@ -63,23 +64,16 @@ class Service:
     def start(self) -> None:
         """Begin to load the models, then open the ready-made corpora; returns at once."""
         threading.Thread(target=self._load, name="memorag-models", daemon=True).start()
+        threading.Thread(target=self._sweep, name="memorag-sweeper", daemon=True).start()
 
     def _load(self) -> None:
         try:
             # Loading torch takes seconds: the page is served meanwhile.
             from transformers.utils.logging import disable_progress_bar
 
-            from engine.memorag_lite import MemoRAGLite
-
             disable_progress_bar()
             began = time.monotonic()
-            self._engine = MemoRAGLite(
-                self.settings.model,
-                self.settings.retriever,
-                cache_dir=self.settings.cache_dir,
-                access_token=self.settings.hf_token or None,
-                hardware=detect(self.settings.device, self.settings.threads),
-            )
+            self._engine = load_models(self.settings)
             logger.info("Models loaded in %.1f s: %s", time.monotonic() - began, self._engine.model.hardware)
         except MemoRAGError as error:
             logger.exception("The models could not be loaded.")
@@ -128,7 +122,7 @@ class Service:
             if slug not in self._held:
                 pipeline = self.engine(stop).fork()
                 open_entry(entry, pipeline, self.settings, on_progress, stop)
-                self._hold(slug, Held(entry.title, None, pipeline))
+                self._hold(slug, Held(entry.title, None, pipeline), stop)
 
         return self._jobs.start(f"open:{slug}", work)
 
@@ -145,9 +139,13 @@ class Service:
         def work(on_progress: OnProgress, stop: Stop) -> None:
             pipeline = self.engine(stop).fork()
             pipeline.memorize(documents, on_progress=on_progress, stop=stop)
-            self._hold(corpus, Held(title, owner, pipeline))
+            self._hold(corpus, Held(title, owner, pipeline), stop)
 
-        return corpus, self._jobs.start(corpus, work)
+        job = self._jobs.start(corpus, work)
+        with self._lock:
+            unfinished = [other for other in self._memorising.get(owner, ()) if not other.snapshot().is_over]
+            self._memorising[owner] = [*unfinished, job]
+        return corpus, job
 
     def pipeline(self, corpus: str, visitor: str) -> MemoRAGLite | None:
         """Return the pipeline over a corpus that this visitor may ask, or None when it is not open (yet).
@@ -180,16 +178,24 @@ class Service:
         """Whether a corpus can be asked at once."""
         return corpus in self._held
 
-    def delete(self, visitor: str) -> int:
-        """Forget all documents of a visitor; return how many corpora that were."""
+    def stop_memorising(self, visitor: str) -> None:
+        """Stop all memorising for a visitor."""
         with self._lock:
+            for job in self._memorising.pop(visitor, ()):
+                job.stop()
+
+    def delete(self, visitor: str) -> int:
+        """Forget all documents of a visitor, also those being memorised; return how many corpora were held."""
+        with self._lock:
+            self.stop_memorising(visitor)
             mine = [corpus for corpus, held in self._held.items() if held.owner == visitor]
             for corpus in mine:
                 del self._held[corpus]
         return len(mine)
 
-    def _hold(self, corpus: str, held: Held) -> None:
+    def _hold(self, corpus: str, held: Held, stop: Stop) -> None:
         with self._lock:
+            stop.check()  # under the lock, so that nothing is held after its owner deleted it
             self._held[corpus] = held
             while len(self._held) > 1 and sum(self._bytes(h) for h in self._held.values()) > _HELD_BYTES:
                 self._held.popitem(last=False)
@@ -198,6 +204,13 @@ class Service:
         oldest = time.monotonic() - self.settings.upload_hours * 3600
         for corpus in [c for c, held in self._held.items() if held.owner is not None and held.since < oldest]:
             del self._held[corpus]
+
+    def _sweep(self) -> None:
+        """Let documents go when their time is over, also while nobody asks."""
+        while True:
+            time.sleep(_SWEEP_SECONDS)
+            with self._lock:
+                self._expire()
 
     @staticmethod
     def _bytes(held: Held) -> int:

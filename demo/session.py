@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Literal
 
 from demo import text
 from demo.generators import Connection, connect
-from demo.jobs import Job, Snapshot
+from demo.jobs import Snapshot
 from demo.service import Service
 from engine.documents import ACCEPTED, Document, Limits, read_document
-from engine.errors import InputError, MemoRAGError
+from engine.errors import Cancelled, InputError, MemoRAGError
 from engine.events import Answer, Clue, Clues, Event, Evidence, Passage, Stop, Task, Token
 from engine.settings import Settings
 
@@ -45,7 +45,7 @@ class Visitor:
 
     name: str
     connections: dict[str, Connection] = field(default_factory=dict)
-    job: Job | None = None
+    reading: Stop = field(default_factory=Stop)
 
 
 class Visitors:
@@ -111,6 +111,10 @@ def check(question: Question, service: Service, visitor: Visitor) -> None:
     Raises:
         InputError: one sentence that says what was given, what is accepted and what to do.
     """
+    given = {text.QUESTION: question.query, text.CORPUS: question.corpus, text.MODE: question.mode}
+    for name, value in (given | {text.GENERATOR: question.generator}).items():
+        if not isinstance(value, str):
+            raise InputError(text.NOT_TEXT.format(name=name, value=value))
     if not question.query.strip():
         raise InputError(text.QUESTION_EMPTY)
     if len(question.query) > QUESTION_CHARACTERS:
@@ -121,6 +125,8 @@ def check(question: Question, service: Service, visitor: Visitor) -> None:
         raise InputError(text.BAD_MODE.format(mode=question.mode, known=", ".join(text.MODES)))
     _check_number(text.TEMPERATURE, question.temperature, *TEMPERATURE)
     _check_number(text.MAX_TOKENS, question.max_new_tokens, *TOKENS)
+    if int(question.max_new_tokens) != question.max_new_tokens:
+        raise InputError(text.BAD_NUMBER.format(name=text.MAX_TOKENS, value=question.max_new_tokens, low=10, high=1024))
     service.pipeline(question.corpus, visitor.name)
 
 
@@ -168,23 +174,24 @@ def ask(
 
 
 def _replies(events: queue.SimpleQueue[Event | Exception | None], began: float) -> Iterator[Reply]:
-    reply, over = Reply("recall", ""), False
+    reply, over, error = Reply("recall", ""), False, None
     while not over:
         time.sleep(BEAT)
         while not events.empty():
             event = events.get()
             if isinstance(event, Exception):
-                raise event
-            if event is None:
-                over = True
-            else:
+                error = event
+            elif event is not None:
                 reply = _after(reply, event)
+            over = over or event is None or error is not None
         seconds = int(time.monotonic() - began)
         if reply.final is not None:
             status = text.DONE.format(seconds=f"{reply.final.timings['total']:.1f}")
         else:
             status = text.ASKING.format(stage=text.STAGES[reply.stage], seconds=seconds)
         yield replace(reply, status=status)
+    if error is not None:
+        raise error
 
 
 def _after(reply: Reply, event: Event) -> Reply:
@@ -221,20 +228,25 @@ def memorize(service: Service, visitor: Visitor, files: Sequence[Path]) -> Itera
     Raises:
         MemoRAGError: a file cannot be read or memorised; the sentence is meant for the visitor.
     """
-    documents = yield from _documents(service, files)
+    visitor.reading = Stop()
+    try:
+        documents = yield from _documents(service, files, visitor.reading)
+    except Cancelled:
+        yield Memorising("", files[0].name, "stopped", text.MEMORISING_STOPPED)
+        return
     title = documents[0].name if len(documents) == 1 else f"{documents[0].name} + {len(documents) - 1}"
     corpus, job = service.memorize(documents, title, visitor.name)
-    visitor.job = job
     while True:
-        over = job.wait(BEAT)
-        yield _memorising(corpus, title, job.snapshot(), service, visitor)
-        if over:
-            break
-    if (error := job.snapshot().error) is not None:
-        raise error
+        job.wait(BEAT)
+        at = job.snapshot()
+        if at.error is not None:
+            raise at.error
+        yield _memorising(corpus, title, at, service, visitor)
+        if at.is_over:
+            return
 
 
-def _documents(service: Service, files: Sequence[Path]) -> Generator[Memorising, None, list[Document]]:
+def _documents(service: Service, files: Sequence[Path], stop: Stop) -> Generator[Memorising, None, list[Document]]:
     """Read files into documents in a worker, yielding how that stands; return them."""
     if not files:
         raise InputError(text.NO_FILES)
@@ -244,7 +256,7 @@ def _documents(service: Service, files: Sequence[Path]) -> Generator[Memorising,
         if path.suffix.lower() not in ACCEPTED:
             raise InputError(text.FILE_WRONG_TYPE.format(name=path.name))
     limits = Limits(max_bytes=service.settings.max_file_bytes)
-    stop, done = Stop(), queue.SimpleQueue[list[Document] | Exception]()
+    done = queue.SimpleQueue[list[Document] | Exception]()
 
     def work() -> None:
         try:
@@ -287,7 +299,7 @@ def stage_of(at: Snapshot, service: Service) -> str:
     if not service.is_loaded:
         return text.STAGES["models"]
     if at.progress is None:
-        return text.STAGES["waiting"]
+        return text.STAGES["waiting" if at.state == "waiting" else "starting"]
     words = text.STAGES[at.progress.stage]
     if at.progress.total > 1:
         words += f", {100 * at.progress.done // at.progress.total} %"
@@ -296,10 +308,10 @@ def stage_of(at: Snapshot, service: Service) -> str:
     return words
 
 
-def stop_memorising(visitor: Visitor) -> None:
-    """Stop the visitor's memorising, if any."""
-    if visitor.job is not None:
-        visitor.job.stop()
+def stop_memorising(service: Service, visitor: Visitor) -> None:
+    """Stop reading and memorising the visitor's files, if that is going on."""
+    visitor.reading.set()
+    service.stop_memorising(visitor.name)
 
 
 def sentence(error: Exception) -> str:

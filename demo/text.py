@@ -10,7 +10,6 @@ LOADING = "Loading the models - the page can be used already; questions wait unt
 CHOOSE = "Choose a corpus, or add your own documents."
 READY = "Ready: {title} is memorised ({tokens} tokens). Ask a question."
 OPENING = "Opening {title}: {stage}"
-STARTING = "waiting for the models"
 ASKING = "{stage} - {seconds} s"
 STOPPED = "Stopped. What was written so far is kept."
 DONE = "Answered in {seconds} s."
@@ -24,6 +23,7 @@ NOTHING_TO_DELETE = "There are no documents of yours on this page."
 # Stages
 STAGES = {
     "waiting": "waiting for other work to finish",
+    "starting": "starting",
     "models": "loading the models",
     "reading": "reading the files",
     "splitting": "splitting the text into passages",
@@ -111,8 +111,8 @@ TOO_MANY_FILES = "{count} files were given; at most {limit} make one corpus. Lea
 FILE_NOT_UPLOADED = "A file was named that was not uploaded here; upload it first."
 FILE_WRONG_TYPE = "{name} is of another type; TXT, PDF and DOCX files are accepted. Remove it and add another."
 UNKNOWN_GENERATOR = "There is no generator {generator!r}; choose one of: {known}."
-NOT_CONNECTED = "The generator {generator!r} needs a key or address; give it first (API: /connect)."
 BAD_MODE = "There is no mode {mode!r}; choose one of: {known}."
+NOT_TEXT = "{name} is {value!r}; give text."
 BAD_NUMBER = "{name} is {value!r}; give a number from {low} to {high}."
 PRIVATE_ADDRESS = "The server address points into this server's own network, which is not allowed on a public page."
 BAD_ADDRESS = "The server address {address!r} is not one; give http://host:port/v1 or https://host/v1."

@@ -41,26 +41,25 @@ class Page:
         """Show how the chosen corpus stands; used by the timer until it is ready."""
         visitor = self.visitor(request)
         line, busy = self._corpus_line(corpus, visitor)
-        ready = gr.Timer(active=busy)
-        if self.service.failure is not None:
-            return gr.skip(), render.status(str(self.service.failure), "error"), ready
-        return self._memory_of(corpus, visitor), render.status(line, "busy" if busy else "idle"), ready
+        return self._memory_of(corpus, visitor), line, gr.Timer(active=busy)
 
     def _corpus_line(self, corpus: str, visitor: Visitor) -> tuple[str, bool]:
         """Return the status line of a corpus and whether it is still being opened."""
         titles = self.service.titles(visitor.name)
+        if self.service.failure is not None:
+            return render.status(str(self.service.failure), "error"), False
         if corpus not in titles:
-            return text.CHOOSE, False
-        if self.service.is_open(corpus):
-            pipeline = self.service.pipeline(corpus, visitor.name)
-            tokens = f"{pipeline.stats['context_tokens']:,}" if pipeline is not None else "?"
-            return text.READY.format(title=titles[corpus], tokens=tokens), False
+            return render.status(text.CHOOSE), False
+        if (pipeline := self.service.pipeline(corpus, visitor.name)) is not None:
+            tokens = f"{pipeline.stats['context_tokens']:,}"
+            return render.status(text.READY.format(title=titles[corpus], tokens=tokens)), False
         if not self.service.is_loaded:
-            return text.LOADING, True
+            return render.status(text.LOADING, "busy"), True
         at = self.service.open(corpus).snapshot()
         if at.error is not None:
-            return session.sentence(at.error), False
-        return text.OPENING.format(title=titles[corpus], stage=session.stage_of(at, self.service)), True
+            return render.status(session.sentence(at.error), "error"), False
+        line = text.OPENING.format(title=titles[corpus], stage=session.stage_of(at, self.service))
+        return render.status(line, "busy"), True
 
     def _memory_of(self, corpus: str, visitor: Visitor) -> Any:  # noqa: ANN401 - HTML or an empty update
         if not self.service.is_open(corpus):
@@ -120,12 +119,12 @@ class Page:
 
     def stop_memorising(self, request: gr.Request) -> None:
         """Stop the visitor's memorising."""
-        session.stop_memorising(self.visitor(request))
+        session.stop_memorising(self.service, self.visitor(request))
 
     def delete(self, files: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
         """Delete the visitor's documents: uploads, memories and the conversation about them."""
         visitor = self.visitor(request)
-        session.stop_memorising(visitor)
+        session.stop_memorising(self.service, visitor)
         for file in files or []:
             if was_uploaded(Path(file)):
                 Path(file).unlink(missing_ok=True)

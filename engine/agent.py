@@ -157,7 +157,7 @@ class Agent:
         """
         from openai import DefaultAsyncHttpxClient
 
-        client = self._client.copy(http_client=DefaultAsyncHttpxClient())
+        client = self._client.copy(http_client=DefaultAsyncHttpxClient(follow_redirects=False))
         client.organization = client.project = None
         return client
 

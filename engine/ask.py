@@ -104,11 +104,19 @@ def events(request: Request, held: Memorized, generator: Generator, clue_tokens:
     found = time.perf_counter()
     yield Evidence(ground.passages, found - recalled)
     text, first = "", found
-    for piece in _write(request, held, generator, ground):
+    citer = Citer(ground.passages)
+    for piece in _write(request, held, generator, ground, citer):
         if not text:
             first = time.perf_counter()
         text += piece
         yield Token(piece)
+    count = generator.count_tokens(text) if text else 0
+    if ground.nearest is not None and not citer.used:
+        # Nothing supports the answer: let the text speak for itself.
+        number, sentence = ground.nearest
+        quotation = f"\n\n{render(held.memory.prompts.nearest, sentence=sentence)} [{number}]"
+        text += quotation
+        yield Token(quotation)
     done = time.perf_counter()
     timings = {
         "clues": recalled - began,
@@ -116,7 +124,6 @@ def events(request: Request, held: Memorized, generator: Generator, clue_tokens:
         "first_token": first - began,
         "total": done - began,
     }
-    count = generator.count_tokens(text) if text else 0
     yield Answer(text, ground.passages, clues, timings, count, truncated=count >= request.max_new_tokens - 1)
 
 
@@ -186,8 +193,8 @@ def _prompted(request: Request, held: Memorized, passages: tuple[Passage, ...], 
     return Ground(passages, prompt, nearest)
 
 
-def _write(request: Request, held: Memorized, generator: Generator, ground: Ground) -> Iterator[str]:
-    """Yield the answer with true citations; one that nothing supports is followed by the nearest sentence."""
+def _write(request: Request, held: Memorized, generator: Generator, ground: Ground, citer: Citer) -> Iterator[str]:
+    """Yield the answer as ``citer`` lets it pass, with true citations only."""
     prompts, limit, warmth, stop = held.memory.prompts, request.max_new_tokens, request.temperature, request.stop
     if request.task == "qa":
         pieces = held.memory.stream_w_memory(render(prompts.qa, question=request.query), limit, warmth, stop=stop)
@@ -195,12 +202,8 @@ def _write(request: Request, held: Memorized, generator: Generator, ground: Grou
         pieces = generator.stream(ground.prompt, limit, warmth, stop=stop)
     else:
         pieces = iter([prompts.not_found])
-    citer = Citer(ground.passages)
     for piece in pieces:
         if shown := citer.feed(piece):
             yield shown
     if rest := citer.finish():
         yield rest
-    if ground.nearest is not None and not citer.used:
-        number, sentence = ground.nearest
-        yield "\n\n" + render(prompts.nearest, sentence=sentence) + f" [{number}]"

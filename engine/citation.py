@@ -16,14 +16,14 @@ from engine.retrieval import words
 
 # A passage supports a sentence when it holds this share of the sentence's content words, and this many of them.
 _SHARE, _LEAST = 0.5, 2
-_MARKER = re.compile(r"\s*\[(\d{1,3})\]")
+_MARKER = re.compile(r"\s*\[([0-9]{1,3})\]")
 _END = re.compile(rf"(?:{FULL_STOP})[\"'\u201d\u2019)]?(?=\s)|[\u3002\uff01\uff1f][\u201d\u300d\u300f]?")
 # What may follow a sentence and still belong to it; and what may yet become that, once more text is known.
-_MARKERS = re.compile(r"(?:\s*\[\d{1,3}\])*")
-_UNDECIDED = re.compile(r"(?:\s*\[\d{1,3}\])*\s*(?:\[\d{0,3})?")
+_MARKERS = re.compile(r"(?:\s*\[[0-9]{1,3}\])*")
+_UNDECIDED = re.compile(r"(?:\s*\[[0-9]{1,3}\])*\s*(?:\[[0-9]{0,3})?")
 # The end of a text that may become a marker (with the white space before it) or end a sentence.
-_OPEN = re.compile(r"[.!?][\"'\u201d\u2019)]?\Z|\s*(?:\[\d{0,3})?\Z")
-_BEGUN = re.compile(r"\s*\[\d{0,3}\Z")
+_OPEN = re.compile(r"[.!?][\"'\u201d\u2019)]?\Z|\s*(?:\[[0-9]{0,3})?\Z")
+_BEGUN = re.compile(r"\s*\[[0-9]{0,3}\Z")
 _STOP_WORDS = frozenset(
     "a an and are as at be been but by can did do does for from had has have he her him his how i if in into is it its "  # noqa: SIM905 - a column of quotes would hide the words
     "me my no not of on or our she so some than that the their them then there these they this those to up was we were "

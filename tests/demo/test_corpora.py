@@ -206,7 +206,6 @@ def test_a_build_of_ones_own_that_is_damaged_says_how_to_make_it_again(entry, pi
     assert f"python -m demo.corpora build {entry.slug}" in str(refused.value)
 
 
-@pytest.mark.xfail(strict=True, reason="a text that is gone is no MemoRAGError")
 @pytest.mark.models
 def test_a_text_that_is_gone_is_refused_in_words(entry, pipeline, here):
     entry.files[0].unlink()
@@ -214,7 +213,6 @@ def test_a_text_that_is_gone_is_refused_in_words(entry, pipeline, here):
         open_entry(entry, pipeline.fork(), here)
 
 
-@pytest.mark.xfail(strict=True, reason="a bundle that cannot be kept counts as a corpus that cannot be opened")
 @pytest.mark.models
 def test_a_corpus_opens_even_where_its_bundle_cannot_be_kept(entry, pipeline, tmp_path):
     (tmp_path / "cache").mkdir()

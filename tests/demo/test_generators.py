@@ -151,7 +151,6 @@ def test_a_host_that_cannot_be_looked_up_is_refused(host):
     assert str(refused.value) == text.BAD_ADDRESS.format(address=f"http://{host}/v1")
 
 
-@pytest.mark.xfail(strict=True, raises=UnicodeError, reason="a host with an impossible label is not refused in words")
 @pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
 def test_a_host_that_no_name_server_could_know_is_refused(host):
     with pytest.raises(InputError):
@@ -200,12 +199,6 @@ def test_a_key_that_can_be_none_is_refused_without_being_repeated(key):
     assert key not in str(refused.value)
 
 
-def test_a_connection_with_neither_key_nor_address_is_empty():
-    assert Connection("some-model").is_empty
-    assert not Connection(key=KEY).is_empty
-    assert not Connection(address=PUBLIC).is_empty
-
-
 class Redirecting(BaseHTTPRequestHandler):
     """A server that sends every visitor on to ``target``."""
 
@@ -222,7 +215,6 @@ class Redirecting(BaseHTTPRequestHandler):
         """Keep the test's output clean."""
 
 
-@pytest.mark.xfail(strict=True, reason="the checked server may send the prompt on to an address that was not checked")
 def test_a_server_cannot_send_the_prompt_on_to_another_address():
     with openai_server({"citer": "Inside."}) as inner, ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as outer:
         Redirecting.target = inner.base_url

@@ -239,7 +239,6 @@ def test_memorising_can_be_stopped_and_nothing_is_held(forgetting):
     assert not forgetting.is_open(corpus)
 
 
-@pytest.mark.xfail(strict=True, reason="work that still runs is not stopped, and its corpus is held after the deletion")
 @pytest.mark.models
 def test_deleting_also_ends_what_is_still_being_memorised(forgetting):
     long = Document("long.txt", (OWN.text + " " + OTHER.text + "\n") * 20)
