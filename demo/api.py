@@ -128,7 +128,7 @@ class Api:
             )
         except Exception as error:
             raise _as_gradio(error) from error
-        return text.CONNECTED.format(name=text.GENERATORS[generator])
+        return text.CONNECTED.format(name=text.NAMES[generator])
 
 
 def session_of(request: gr.Request | None) -> str:

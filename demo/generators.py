@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from demo import text
 from engine.agent import Agent
-from engine.errors import InputError
+from engine.errors import InputError, KeyRejectedError
 from engine.settings import NO_SECRET, Secret
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -42,6 +42,12 @@ def connect(generator: str, connection: Connection, private_host: bool) -> Agent
     address = connection.address.strip()
     if address and generator in ("azure", "compatible"):
         check_address(address, private_host)
+    if not connection.key.strip() and generator != "compatible":
+        raise KeyRejectedError(text.KEY_MISSING.format(name=text.NAMES[generator]))
+    if not address and generator in ("azure", "compatible"):
+        raise InputError(text.ADDRESS_MISSING.format(name=text.NAMES[generator]))
+    if not model:
+        raise InputError(text.MODEL_MISSING.format(name=text.NAMES[generator]))
     api = {"api_key": str(connection.key).strip()}
     if generator == "azure":
         api["azure_endpoint"] = address

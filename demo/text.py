@@ -84,14 +84,15 @@ EMPTY_CHAT = (
 
 # Generators
 LOCAL = "local"
-GENERATORS = {
+NAMES = {
     LOCAL: "Local model",
-    "openai": "OpenAI (needs a key)",
-    "azure": "Azure OpenAI (needs a key)",
-    "deepseek": "DeepSeek (needs a key)",
-    "huggingface": "Hugging Face router (needs a token)",
+    "openai": "OpenAI",
+    "azure": "Azure OpenAI",
+    "deepseek": "DeepSeek",
+    "huggingface": "Hugging Face router",
     "compatible": "OpenAI-compatible server",
 }
+GENERATORS = NAMES | {name: f"{NAMES[name]} (needs a key)" for name in ("openai", "azure", "deepseek", "huggingface")}
 DEFAULT_MODELS = {
     "openai": "gpt-4o",
     "azure": "",
@@ -114,6 +115,9 @@ UNKNOWN_GENERATOR = "There is no generator {generator!r}; choose one of: {known}
 BAD_MODE = "There is no mode {mode!r}; choose one of: {known}."
 NOT_TEXT = "{name} is {value!r}; give text."
 BAD_NUMBER = "{name} is {value!r}; give a number from {low} to {high}."
+KEY_MISSING = "{name} needs an API key; enter it under Generator (API: /connect)."
+ADDRESS_MISSING = "{name} needs a server address; enter it under Generator (API: /connect)."
+MODEL_MISSING = "{name} needs the name of a model; enter it under Generator (API: /connect)."
 PRIVATE_ADDRESS = "The server address points into this server's own network, which is not allowed on a public page."
 BAD_ADDRESS = "The server address {address!r} is not one; give http://host:port/v1 or https://host/v1."
 MODELS_FAILED = "The models could not be loaded: {reason}"

@@ -12,6 +12,8 @@ FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "Noto 
 MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 CSS = """
+/* Evidence that comes in above what is being looked at must not push it away. */
+html, body { overflow-anchor: none; }
 .gradio-container { max-width: 1500px !important; margin: 0 auto; padding: 12px 16px !important; }
 #head h1 { margin: 0; font-size: 1.5rem; }
 #head p { margin: 0; color: var(--body-text-color-subdued); }
@@ -55,6 +57,6 @@ footer { opacity: 0.7; }
   #columns { grid-template-columns: minmax(0, 1fr); grid-template-rows: auto;
     grid-template-areas: "left" "centre" "right" "settings"; }
   #chat { height: 60vh !important; }
-  #evidence-panel, #memory-panel, #run-panel { max-height: none; }
+  #evidence-panel, #memory-panel, #run-panel { max-height: 70vh; }
 }
 """

@@ -178,7 +178,7 @@ class Page:
         """Return (evidence, memory, run) for an answer so far; what did not change is sent only as a difference."""
         pipeline = self.service.pipeline(question.corpus, visitor.name)
         title = self.service.titles(visitor.name).get(question.corpus, "")
-        name = text.GENERATORS[question.generator]
+        name = text.NAMES[question.generator]
         return (
             render.evidence(reply.passages, reply.answer),
             render.memory(pipeline.stats if pipeline else None, title, reply.clues),

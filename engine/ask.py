@@ -17,7 +17,7 @@ from engine.errors import ContextLengthError, InputError
 from engine.events import Answer, Clue, Clues, Event, Evidence, Passage, Stop, Task, Token
 from engine.focus import focus
 from engine.prompt import fields_of, render
-from engine.retrieval import Hit, find, within_budget
+from engine.retrieval import CLUE_WEIGHT, CLUE_WEIGHT_SMALL, Hit, find, within_budget
 
 # Encoder tokens of evidence handed to the generator, the same for every task, so that tasks compare fairly.
 EVIDENCE_TOKENS = 1280
@@ -145,7 +145,8 @@ def _clues(request: Request, held: Memorized, clue_tokens: int) -> tuple[Clue, .
 def _ground(request: Request, held: Memorized, clues: Sequence[Clue], generator: Generator, ret_hit: int) -> Ground:
     """Find the passages within the budget that also fit the generator's window, and make the prompt."""
     queries = [clue.text for clue in clues]
-    ranked = find(request.query, queries, held.dense, held.lexical, ret_hit)
+    weight = CLUE_WEIGHT if held.memory.is_able else CLUE_WEIGHT_SMALL
+    ranked = find(request.query, queries, held.dense, held.lexical, ret_hit, weight)
     hits = within_budget(ranked, [chunk.tokens for chunk in held.chunks], EVIDENCE_TOKENS)
     room = generator.context_length - request.max_new_tokens - _TEMPLATE_TOKENS
     while hits:
