@@ -47,7 +47,7 @@ html, body { overflow-anchor: none; }
   overflow-wrap: anywhere; }
 .facts td:last-child { text-align: right; font-variant-numeric: tabular-nums; }
 .clue { margin: 4px 0; font-size: 0.93em; overflow-wrap: anywhere; }
-#evidence-panel, #memory-panel, #run-panel { max-height: 74vh; overflow-y: auto; }
+#evidence-panel, #memory-panel, #run-panel { max-height: 74vh; overflow-y: auto !important; scroll-behavior: smooth; }
 footer { opacity: 0.7; }
 #columns { display: grid; grid-template-columns: minmax(260px, 3fr) minmax(0, 6fr) minmax(280px, 5fr);
   grid-template-areas: "left centre right" "settings centre right"; grid-template-rows: auto 1fr; gap: 14px; }

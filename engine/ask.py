@@ -104,7 +104,7 @@ def events(request: Request, held: Memorized, generator: Generator, clue_tokens:
     found = time.perf_counter()
     yield Evidence(ground.passages, found - recalled)
     text, first = "", found
-    citer = Citer(ground.passages)
+    citer = Citer(ground.passages, request.query)
     for piece in _write(request, held, generator, ground, citer):
         if not text:
             first = time.perf_counter()

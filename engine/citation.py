@@ -35,7 +35,8 @@ _STOP_WORDS = frozenset(
 class Citer:
     """Feeds on pieces of an answer and gives back pieces in which every [n] is true to the passages."""
 
-    def __init__(self, passages: Sequence[Passage]) -> None:
+    def __init__(self, passages: Sequence[Passage], question: str = "") -> None:
+        self._asked = frozenset(words(question))
         self._numbers = {passage.number for passage in passages}
         self._terms = {passage.number: frozenset(words(passage.text)) for passage in passages}
         self._held = ""  # text not passed on yet: it may be the beginning of a marker, or end a sentence
@@ -97,15 +98,20 @@ class Citer:
         return f" [{number}]"
 
     def support(self, sentence: str) -> int | None:
-        """Return the number of the passage that supports a sentence best, or None."""
+        """Return the number of the passage that supports a sentence best, or None.
+
+        What counts most is what the sentence says beyond the words of the question: repeating those proves nothing.
+        """
         terms = {term for term in words(sentence) if term not in _STOP_WORDS}
-        if len(terms) < _LEAST:
+        new = terms - self._asked
+        if len(terms) < _LEAST or not new:
             return None
-        shared = {number: len(terms & passage) for number, passage in self._terms.items()}
+        shared = {n: (len(new & passage), len(terms & passage)) for n, passage in self._terms.items()}
         best = max(shared, key=lambda number: shared[number], default=None)
-        if best is None or shared[best] < max(_LEAST, _SHARE * len(terms)):
+        if best is None:
             return None
-        return best
+        of_new, of_all = shared[best]
+        return best if of_new >= _SHARE * len(new) and of_all >= max(_LEAST, _SHARE * len(terms)) else None
 
 
 def cited(text: str) -> set[int]:

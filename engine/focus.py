@@ -15,8 +15,8 @@ from engine.chunking import sentences
 from engine.events import Passage
 from engine.retrieval import Encoder
 
-# Characters below which a piece (a heading, a bullet) does not count as a sentence.
-_SHORTEST = 12
+# A sentence ends with punctuation or has some length; what is neither (a heading, a bullet) cannot stand alone.
+_COMPLETE = re.compile(r".{5,}[.!?\u3002\uff01\uff1f][\"'\u201d\u2019)]*|.{60,}")
 
 
 def focus(passages: Sequence[Passage], query: str, encoder: Encoder, count: int) -> list[tuple[int, str]]:
@@ -37,4 +37,4 @@ def focus(passages: Sequence[Passage], query: str, encoder: Encoder, count: int)
 
 def _sentences(text: str) -> list[str]:
     pieces = (re.sub(r"\s+", " ", text[a:b]).strip() for a, b in sentences(text))
-    return [piece for piece in pieces if len(piece) >= _SHORTEST]
+    return [piece for piece in pieces if _COMPLETE.fullmatch(piece)]

@@ -193,3 +193,11 @@ def test_a_decimal_point_ends_no_sentence():
 def test_the_cited_numbers_are_read_from_a_text():
     assert cited("One [1], two [2][10] and [x] and [1234].") == {1, 2, 10}
     assert cited("") == set()
+
+
+def test_repeating_the_question_is_no_support():
+    passages = (Passage(1, "Luna Lovegood casts a hare as her Patronus.", "hp.txt", 0, 43),)
+    asked = "What Patronus does Luna Lovegood cast?"
+    assert Citer(passages, asked).support("The Patronus of Luna Lovegood is Luna Lovegood.") is None
+    assert Citer(passages, asked).support("The Patronus of Luna Lovegood is a phoenix of ancient magic.") is None
+    assert Citer(passages, asked).support("The Patronus of Luna Lovegood is a hare.") == 1
