@@ -6,6 +6,7 @@ Gradio's session; all plumbing is private, and only the documented endpoints are
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from engine.documents import ACCEPTED
 from engine.events import Task
 from engine.settings import Secret
 
+logger = logging.getLogger(__name__)
 Update = Any  # a component's update, or nothing to change
 _QUEUE = 32
 
@@ -349,7 +351,9 @@ def serve(demo: Any, service: Service) -> None:  # noqa: ANN401 - a gr.Blocks
         ssr_mode=False,
         footer_links=["api", "settings"],
         prevent_thread_lock=True,
+        quiet=True,
     )
+    logger.info("Open %s", demo.local_url)
     # The models come after the page: loading them takes the processor for seconds.
     service.start()
     demo.block_thread()
