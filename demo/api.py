@@ -5,6 +5,7 @@ Typed and documented, because Gradio builds the API page from it. ``request`` ar
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,10 +15,12 @@ import gradio as gr
 from gradio import FileData
 from gradio.utils import get_upload_folder
 
-from demo import session, text
+from demo import memorising, session, text
 from demo.generators import Connection
+from demo.memorising import Memorising
 from demo.service import Service
-from demo.session import Memorising, Question, Reply, Visitors
+from demo.session import Question, Reply
+from demo.visitors import Visitors, keep_connection
 from engine.errors import InputError, MemoRAGError
 from engine.settings import Secret
 
@@ -63,9 +66,9 @@ class Api:
         visitor = self.visitors.get(session_of(request))
         try:
             if files:
-                steps = session.memorize(self.service, visitor, [_uploaded(file) for file in files])
+                steps = memorising.memorize(self.service, visitor, [_uploaded(file) for file in files])
             else:
-                steps = session.open_corpus(self.service, visitor, corpus)
+                steps = memorising.open_corpus(self.service, visitor, corpus)
             last: Memorising | None = None
             for step in steps:
                 if last is None or (step.status, step.share) != (last.status, last.share):
@@ -123,17 +126,15 @@ class Api:
         """
         connection = Connection(model, Secret(api_key), address)
         try:
-            session.keep_connection(
-                self.visitors.get(session_of(request)), generator, connection, self.service.settings
-            )
+            keep_connection(self.visitors.get(session_of(request)), generator, connection, self.service.settings)
         except Exception as error:
             raise _as_gradio(error) from error
         return text.CONNECTED.format(name=text.NAMES[generator])
 
 
 def session_of(request: gr.Request | None) -> str:
-    """Return what tells this visitor from others."""
-    return (request.session_hash if request is not None else None) or ""
+    """Return what tells this visitor from others; a caller without a session is a new visitor at every call."""
+    return (request.session_hash if request is not None else None) or secrets.token_urlsafe(16)
 
 
 def was_uploaded(path: Path) -> bool:

@@ -8,7 +8,8 @@ from html import escape
 from typing import Any, Literal
 
 from demo import text
-from demo.session import Memorising, Reply
+from demo.memorising import Memorising
+from demo.session import Reply
 from engine.citation import cited
 from engine.events import Answer, Clue, Passage
 
@@ -58,8 +59,13 @@ def _card(passage: Passage, used: bool) -> str:
     )
 
 
-def memory(stats: Mapping[str, int | str] | None, title: str, clues: Sequence[Clue] | None) -> str:
-    """Return what was memorised and the clues of the last question."""
+def memory(
+    stats: Mapping[str, int | str] | None,
+    title: str,
+    clues: Sequence[Clue] | None,
+    choices: Mapping[str, str] | None = None,
+) -> str:
+    """Return what was memorised, the clues of the last question, and what was chosen for this machine and why."""
     if stats is None:
         return hint(text.MEMORY_EMPTY)
     size = text.size(int(stats["memory_bytes"]))
@@ -76,6 +82,8 @@ def memory(stats: Mapping[str, int | str] | None, title: str, clues: Sequence[Cl
             f'<p class="clue"><span class="tag">{text.CLUE_KINDS[c.kind]}</span> {escape(c.text)}</p>' for c in clues
         )
         shown += "" if clues else hint(text.NO_CLUES)
+    if choices:
+        shown += f"<h4>{text.CHOICES}</h4>" + "".join(hint(f"{name}: {value}") for name, value in choices.items())
     return shown
 
 

@@ -70,6 +70,7 @@ THOUGHT_CLUES = "Recalling clues"
 THOUGHT_EVIDENCE = "Finding evidence"
 NO_CLUES = "Nothing useful was recalled; the question itself is used."
 CLUE_KINDS = {"span": "fact", "surrogate": "question", "draft": "draft answer", "point": "key point"}
+CHOICES = "Chosen for this machine"
 NO_EVIDENCE = "No evidence was used: this mode answers from the memory alone."
 EVIDENCE_EMPTY = "The passages that an answer rests on appear here, numbered as the answer cites them."
 MEMORY_EMPTY = "What was memorised, and the clues recalled for each question, appear here."

@@ -7,20 +7,24 @@ Gradio's session; all plumbing is private, and only the documented endpoints are
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from demo import render, session, text, theme
+from demo import memorising, render, session, text, theme
 from demo.api import Api, session_of, was_uploaded
 from demo.generators import Connection
 from demo.service import Service
-from demo.session import Question, Reply, Visitor, Visitors
+from demo.session import Question, Reply
+from demo.visitors import Visitor, Visitors
 from engine.documents import ACCEPTED
-from engine.events import Task
+from engine.events import Clue, Task
 from engine.settings import Secret
+
+if TYPE_CHECKING:
+    from engine.memorag_lite import MemoRAGLite
 
 logger = logging.getLogger(__name__)
 Update = Any  # a component's update, or nothing to change
@@ -60,14 +64,22 @@ class Page:
         at = self.service.open(corpus).snapshot()
         if at.error is not None:
             return render.status(session.sentence(at.error), "error"), False
-        line = text.OPENING.format(title=titles[corpus], stage=session.stage_of(at, self.service))
+        line = text.OPENING.format(title=titles[corpus], stage=memorising.stage_of(at, self.service))
         return render.status(line, "busy"), True
 
     def _memory_of(self, corpus: str, visitor: Visitor) -> Any:  # noqa: ANN401 - HTML or an empty update
         if not self.service.is_open(corpus):
             return gr.skip()
         pipeline = self.service.pipeline(corpus, visitor.name)
-        return render.memory(pipeline.stats if pipeline else None, self.service.titles(visitor.name)[corpus], None)
+        return self._memory(pipeline, self.service.titles(visitor.name)[corpus], None)
+
+    @staticmethod
+    def _memory(pipeline: MemoRAGLite | None, title: str, clues: Sequence[Clue] | None) -> str:
+        if pipeline is None:
+            return render.memory(None, title, clues)
+        choices = {"Model": pipeline.model.reason, "Retriever": pipeline.encoder.reason}
+        choices["Hardware"] = str(pipeline.model.hardware)
+        return render.memory(pipeline.stats, title, clues, choices)
 
     def choose(self, corpus: str, request: gr.Request) -> tuple[Update, Update, str, Update]:
         """Switch to a corpus: its examples, memory and status."""
@@ -97,7 +109,7 @@ class Page:
         """Memorise uploads; yields (status, memorise button, stop button, corpus choices, memory panel)."""
         visitor, last = self.visitor(request), None
         try:
-            for last in session.memorize(self.service, visitor, [Path(file) for file in files or []]):
+            for last in memorising.memorize(self.service, visitor, [Path(file) for file in files or []]):
                 yield (
                     render.memorising(last),
                     gr.Button(interactive=False),
@@ -121,12 +133,12 @@ class Page:
 
     def stop_memorising(self, request: gr.Request) -> None:
         """Stop the visitor's memorising."""
-        session.stop_memorising(self.service, self.visitor(request))
+        memorising.stop_memorising(self.service, self.visitor(request))
 
     def delete(self, files: list[str] | None, request: gr.Request) -> tuple[Any, ...]:
         """Delete the visitor's documents: uploads, memories and the conversation about them."""
         visitor = self.visitor(request)
-        session.stop_memorising(self.service, visitor)
+        memorising.stop_memorising(self.service, visitor)
         for file in files or []:
             if was_uploaded(Path(file)):
                 Path(file).unlink(missing_ok=True)
@@ -183,7 +195,7 @@ class Page:
         name = text.NAMES[question.generator]
         return (
             render.evidence(reply.passages, reply.answer),
-            render.memory(pipeline.stats if pipeline else None, title, reply.clues),
+            self._memory(pipeline, title, reply.clues),
             render.run(reply.final, name, question.temperature, question.max_new_tokens),
         )
 

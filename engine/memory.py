@@ -19,8 +19,9 @@ from engine import kv
 from engine.errors import BundleError, InputError, NotMemorizedError
 from engine.events import Clue, ClueKind, Meter, OnProgress, Stop
 from engine.hardware import Hardware
-from engine.model import Model, Sampling
+from engine.model import Model
 from engine.prompt import Prompts, en_prompts, render
+from engine.sampling import Sampling
 
 # Stands for the question while the conversation is rendered, to find what comes before and after it.
 _MARK = "<<<question>>>"

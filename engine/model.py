@@ -7,7 +7,6 @@ shared KV prefix, and yields tokens without a second thread. Knows nothing about
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +18,12 @@ from engine import hub, kv
 from engine.errors import ContextLengthError, InputError, ModelError
 from engine.events import Stop
 from engine.hardware import SDPA, Hardware, detect
+from engine.sampling import Chooser, Sampling
 from engine.settings import default_cache_dir
 
 Message = dict[str, str]
-# Keeps sampling inside the most likely 95 % of the mass (nucleus sampling, arXiv 1904.09751).
-TOP_P = 0.95
 # Below this many parameters a model follows instructions poorly; defaults become more cautious.
 ABLE_PARAMETERS = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is chosen.
-
-    Temperature 0 takes the likeliest; ``repetition_penalty`` looks at the output only, never at the prompt.
-    """
-
-    max_new_tokens: int = 256
-    temperature: float = 0.0
-    seed: int | None = None
-    repetition_penalty: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.max_new_tokens >= 1:
-            raise InputError(f"max_new_tokens is {self.max_new_tokens}; give 1 or more.")
-        if not 0.0 <= self.temperature <= 2.0:
-            raise InputError(f"The temperature is {self.temperature}; give 0 (most certain) to 2 (most varied).")
-        if not 1.0 <= self.repetition_penalty <= 2.0:
-            raise InputError(f"The repetition penalty is {self.repetition_penalty}; give 1 (off) to 2.")
 
 
 class Model:
@@ -70,7 +47,7 @@ class Model:
             ModelError: it cannot be found, verified or loaded.
         """
         self.hardware = hardware or detect(load_in_4bit=load_in_4bit, enable_flash_attn=enable_flash_attn)
-        self.name, self.reason = model_name_or_path, "as asked for"
+        self.name, self.reason = model_name_or_path, f"{model_name_or_path}, as asked for"
         if model_name_or_path == "auto":
             self.name, self.reason = hub.choose("memory", self.hardware)
         folder = hub.locate(self.name, Path(cache_dir) if cache_dir else default_cache_dir(), access_token)
@@ -304,33 +281,6 @@ class Model:
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
             positions = mask.sum(-1, keepdim=True) - 1 + prefix.length
             logits = self._forward(chosen[:, None], mask, positions, cache)
-
-
-class Chooser:
-    """Picks next tokens from logits, by the rules of ``Sampling``; holds the random state and what was made so far."""
-
-    def __init__(self, sampling: Sampling, rows: int, device: torch.device) -> None:
-        self._sampling = sampling
-        self._made = torch.empty(rows, 0, dtype=torch.long, device=device)
-        self._random = torch.Generator(device=device)
-        self._random.manual_seed(sampling.seed) if sampling.seed is not None else self._random.seed()
-
-    def next(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return one token id per row from float32 logits [rows, vocabulary]."""
-        if self._sampling.repetition_penalty > 1.0 and self._made.shape[1]:
-            seen = logits.gather(1, self._made)
-            penalty = self._sampling.repetition_penalty
-            logits = logits.scatter(1, self._made, torch.where(seen > 0, seen / penalty, seen * penalty))
-        chosen = logits.argmax(-1) if self._sampling.temperature == 0 else self._sample(logits)
-        self._made = torch.cat([self._made, chosen[:, None]], dim=1)
-        return chosen
-
-    def _sample(self, logits: torch.Tensor) -> torch.Tensor:
-        ordered, order = torch.softmax(logits / self._sampling.temperature, dim=-1).sort(dim=-1, descending=True)
-        # A token stays while the mass before it is below TOP_P, so the likeliest always stays.
-        ordered[ordered.cumsum(-1) - ordered >= TOP_P] = 0
-        picked = torch.multinomial(ordered, 1, generator=self._random)
-        return order.gather(1, picked)[:, 0]
 
 
 def fast_token_spans(tokenizer: Any, texts: Sequence[str]) -> list[list[tuple[int, int]]]:  # noqa: ANN401

@@ -54,7 +54,7 @@ class Encoder:
         from sentence_transformers import SentenceTransformer
 
         self.hardware = hardware or detect()
-        self.name, self.reason = model_name_or_path, "as asked for"
+        self.name, self.reason = model_name_or_path, f"{model_name_or_path}, as asked for"
         if model_name_or_path == "auto":
             self.name, self.reason = hub.choose("retriever", self.hardware)
         folder = hub.locate(self.name, Path(cache_dir) if cache_dir else default_cache_dir(), access_token)
@@ -92,7 +92,7 @@ class Encoder:
         query: bool = False,
         on_progress: OnProgress | None = None,
         stop: Stop | None = None,
-        batch: int = 32,
+        batch: int | None = None,
     ) -> np.ndarray:
         """Return unit vectors [len(texts), dimension] float32, with the encoder's own query or document prompt."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
@@ -100,12 +100,14 @@ class Encoder:
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
         meter = Meter("embedding", sum(map(len, texts)), on_progress)
         encode = self._net.encode_query if query else self._net.encode_document
+        # On a CPU a batch takes well under a second, so that a stop is noticed in time.
+        size = batch or (16 if self.hardware.device == "cpu" else 64)
         done = 0
-        for begin in range(0, len(order), batch):
+        for begin in range(0, len(order), size):
             if stop is not None:
                 stop.check()
-            rows = order[begin : begin + batch]
-            found = encode([texts[i] for i in rows], batch_size=batch, show_progress_bar=False, convert_to_tensor=True)
+            rows = order[begin : begin + size]
+            found = encode([texts[i] for i in rows], batch_size=size, show_progress_bar=False, convert_to_tensor=True)
             vectors[rows] = found.float().cpu().numpy()
             done += sum(len(texts[i]) for i in rows)
             meter.step(done)

@@ -12,7 +12,7 @@ import pytest
 
 from demo.corpora import Entry, catalogue
 from demo.service import Service
-from demo.session import Visitors
+from demo.visitors import Visitors
 from engine.settings import Settings, default_cache_dir
 
 MILL = (

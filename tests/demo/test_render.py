@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demo import render, text
-from demo.session import Memorising, Reply
+from demo.memorising import Memorising
+from demo.session import Reply
 from engine.events import Answer, Clue, Passage
 
 # Every tag there may be, with the attributes it may have.

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from demo import session, text
+from demo import memorising, session, text
 from demo.generators import Connection
-from demo.session import Question, Visitors
+from demo.session import Question
+from demo.visitors import MOST_VISITORS, Visitors, keep_connection
 from engine.citation import cited
 from engine.errors import InputError, KeyRejectedError, NotMemorizedError
 from engine.settings import Secret, Settings
@@ -37,7 +38,7 @@ MODES = ("memorag", "rag", "qa", "summarize")
 def library(service):
     """The lighthouse memorised by one visitor as TXT, PDF and DOCX; with every step of it."""
     visitor = Visitors().get("reader")
-    steps = {kind: list(session.memorize(service, visitor, [DATA / f"lighthouse.{kind}"])) for kind in KINDS}
+    steps = {kind: list(memorising.memorize(service, visitor, [DATA / f"lighthouse.{kind}"])) for kind in KINDS}
     corpora = {kind: found[-1].corpus for kind, found in steps.items()}
     return SimpleNamespace(service=service, visitor=visitor, steps=steps, corpora=corpora)
 
@@ -113,7 +114,7 @@ def test_several_files_make_one_corpus(service, visitors, tmp_path):
         paths.append(tmp_path / name)
         paths[-1].write_text(f"The {name} text says that the miller keeps nine geese.", "utf-8")
     visitor = visitors.get("collector")
-    *_, last = session.memorize(service, visitor, paths)
+    *_, last = memorising.memorize(service, visitor, paths)
     held = service.pipeline(last.corpus, "collector").memorized
     assert [document.name for document in held.documents] == ["geese.txt", "mill.txt", "sluice.TXT"]
     assert "geese.txt" in last.title
@@ -125,14 +126,14 @@ def test_memorising_can_be_stopped_and_the_same_file_memorised_again(service, vi
     long = tmp_path / "long.txt"
     long.write_text((DATA / "lighthouse.txt").read_text("utf-8") * 2, "utf-8")
     visitor, steps = visitors.get("stopper"), []
-    for step in session.memorize(service, visitor, [long]):
+    for step in memorising.memorize(service, visitor, [long]):
         steps.append(step)
         if step.stage == "embedding":
-            session.stop_memorising(service, visitor)
+            memorising.stop_memorising(service, visitor)
     assert steps[-1].state == "stopped"
     assert steps[-1].status == text.MEMORISING_STOPPED
     assert len(service.titles("stopper")) == 1
-    *_, last = session.memorize(service, visitor, [long])
+    *_, last = memorising.memorize(service, visitor, [long])
     assert last.state == "done"
     assert service.delete("stopper") == 1
 
@@ -141,7 +142,7 @@ def test_memorising_can_be_stopped_and_the_same_file_memorised_again(service, vi
 def test_memorising_goes_on_when_the_page_is_closed(service, visitors, tmp_path, until):
     path = tmp_path / "a.txt"
     path.write_text("The sluice keeper of Tarn Hollow whistles to his otters.", "utf-8")
-    steps = session.memorize(service, visitors.get("leaver"), [path])
+    steps = memorising.memorize(service, visitors.get("leaver"), [path])
     for step in steps:
         if step.corpus:
             break
@@ -151,7 +152,7 @@ def test_memorising_goes_on_when_the_page_is_closed(service, visitors, tmp_path,
 
 
 def test_stopping_when_nothing_is_memorised_does_nothing(idle_service, visitors):
-    session.stop_memorising(idle_service, visitors.get("idle"))
+    memorising.stop_memorising(idle_service, visitors.get("idle"))
 
 
 # Reading so many takes long enough to be interrupted on any machine.
@@ -160,9 +161,9 @@ MANY = [DATA / "lighthouse.pdf"] * 30
 
 def test_a_stop_while_the_files_are_read_is_heeded(idle_service, visitors):
     visitor = visitors.get("early")
-    running = session.memorize(idle_service, visitor, MANY)
+    running = memorising.memorize(idle_service, visitor, MANY)
     assert next(running).stage == "reading"
-    session.stop_memorising(idle_service, visitor)
+    memorising.stop_memorising(idle_service, visitor)
     last, end = None, time.monotonic() + 2
     for step in running:
         last = step
@@ -171,12 +172,12 @@ def test_a_stop_while_the_files_are_read_is_heeded(idle_service, visitors):
         elif time.monotonic() > end:
             break
     running.close()
-    session.stop_memorising(idle_service, visitor)
+    memorising.stop_memorising(idle_service, visitor)
     assert last.state == "stopped"
 
 
 def test_closing_while_files_are_read_ends_the_reader(idle_service, visitors, until):
-    running = session.memorize(idle_service, visitors.get("closer"), MANY)
+    running = memorising.memorize(idle_service, visitors.get("closer"), MANY)
     assert next(running).stage == "reading"
     running.close()
     until(lambda: all(thread.name != "memorag-reader" for thread in threading.enumerate()), 5)
@@ -185,7 +186,7 @@ def test_closing_while_files_are_read_ends_the_reader(idle_service, visitors, un
 
 def refused_files(idle_service, paths):
     with pytest.raises(InputError) as refused:
-        list(session.memorize(idle_service, Visitors().get("v"), paths))
+        list(memorising.memorize(idle_service, Visitors().get("v"), paths))
     return str(refused.value)
 
 
@@ -194,8 +195,8 @@ def test_no_files_are_refused(idle_service):
 
 
 def test_too_many_files_are_refused(idle_service, tmp_path):
-    count = session.MOST_FILES + 1
-    expected = text.TOO_MANY_FILES.format(count=count, limit=session.MOST_FILES)
+    count = memorising.MOST_FILES + 1
+    expected = text.TOO_MANY_FILES.format(count=count, limit=memorising.MOST_FILES)
     assert refused_files(idle_service, [tmp_path / f"{number}.txt" for number in range(count)]) == expected
 
 
@@ -619,7 +620,7 @@ def test_the_memory_answers_alone_whatever_generator_is_chosen(library, server, 
 
 def test_a_connection_is_kept_for_its_visitor_alone(visitors, server):
     here = Settings()
-    session.keep_connection(visitors.get("anna"), "compatible", citer(server), here)
+    keep_connection(visitors.get("anna"), "compatible", citer(server), here)
     assert visitors.get("anna").connections["compatible"].key == KEY
     assert visitors.get("bert").connections == {}
     assert KEY not in repr(visitors.get("anna"))
@@ -627,7 +628,7 @@ def test_a_connection_is_kept_for_its_visitor_alone(visitors, server):
 
 @pytest.mark.models
 def test_a_kept_connection_answers_its_visitor_and_nobody_else(service, visitors, server, requests):
-    session.keep_connection(visitors.get("anna"), "compatible", citer(server), service.settings)
+    keep_connection(visitors.get("anna"), "compatible", citer(server), service.settings)
     question = replace(GOOD, generator="compatible", mode="rag")
     *_, last = session.ask(service, visitors.get("anna"), question)
     assert "saffron yellow" in last.answer
@@ -650,7 +651,7 @@ def test_a_kept_connection_answers_its_visitor_and_nobody_else(service, visitors
 def test_a_connection_that_cannot_be_used_is_not_kept(visitors, generator, connection, kind):
     visitor = visitors.get("anna")
     with pytest.raises(kind):
-        session.keep_connection(visitor, generator, connection, Settings())
+        keep_connection(visitor, generator, connection, Settings())
     assert visitor.connections == {}
 
 
@@ -664,7 +665,7 @@ def test_the_same_session_is_the_same_visitor(visitors):
 
 def test_the_visitor_unseen_for_longest_is_forgotten_first(visitors):
     first, second = visitors.get("first"), visitors.get("second")
-    for number in range(session.MOST_VISITORS - 2):
+    for number in range(MOST_VISITORS - 2):
         visitors.get(f"visitor {number}")
     assert visitors.get("first") is first  # seen again
     visitors.get("one more")
@@ -690,7 +691,7 @@ def test_documents_that_are_gone_cannot_be_asked(service, visitors, tmp_path, mo
     path = tmp_path / "diary.txt"
     path.write_text("The clock of Vellmark has 13 hours.", "utf-8")
     visitor = visitors.get("diarist")
-    *_, last = session.memorize(service, visitor, [path])
+    *_, last = memorising.memorize(service, visitor, [path])
     question = replace(GOOD, corpus=last.corpus)
     session.check(question, service, visitor)
     if end == "deleted":
@@ -707,7 +708,7 @@ def test_documents_that_are_gone_cannot_be_asked(service, visitors, tmp_path, mo
 
 @pytest.mark.models
 def test_an_open_corpus_is_done_at_once(service, visitors):
-    (step,) = session.open_corpus(service, visitors.get("v"), "tide-mill")
+    (step,) = memorising.open_corpus(service, visitors.get("v"), "tide-mill")
     assert (step.corpus, step.title, step.state, step.share) == ("tide-mill", "The tide-mill", "done", 1.0)
     tokens = service.pipeline("tide-mill", "v").stats["context_tokens"]
     assert step.status == text.READY.format(title="The tide-mill", tokens=f"{tokens:,}")
@@ -723,7 +724,7 @@ def test_an_open_corpus_is_done_at_once(service, visitors):
 )
 def test_a_corpus_that_is_not_there_cannot_be_opened(idle_service, visitors, corpus, sentence):
     with pytest.raises((InputError, NotMemorizedError)) as refused:
-        list(session.open_corpus(idle_service, visitors.get("v"), corpus))
+        list(memorising.open_corpus(idle_service, visitors.get("v"), corpus))
     assert str(refused.value) == sentence
 
 
@@ -740,7 +741,7 @@ def test_a_corpus_whose_text_was_changed_says_so_when_it_is_asked(
     until(lambda: broken.is_loaded, 60)
     for steps in (
         session.ask(broken, visitors.get("v"), GOOD),
-        session.open_corpus(broken, visitors.get("v"), "tide-mill"),
+        memorising.open_corpus(broken, visitors.get("v"), "tide-mill"),
     ):
         with pytest.raises(InputError) as refused:
             list(steps)

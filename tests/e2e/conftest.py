@@ -61,7 +61,8 @@ def app(tmp_path_factory):
         process.wait(20)
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: the browser's event loop would still run in tests that start one of their own.
+@pytest.fixture(scope="module")
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -28,6 +28,7 @@ FLOORS = (
     "chunking",
     "language",
     "storage",
+    "sampling",
     "kv",
     "model",
     "api_errors",

@@ -15,7 +15,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
 
 from engine import kv
-from engine.model import Model, Sampling
+from engine.model import Model
+from engine.sampling import Sampling
 
 STEPS = 10
 PREFIX = "The tower was begun in 1867, after the harbour council found an engineer who was willing to live on the rock."

@@ -78,7 +78,7 @@ def test_braces_in_a_context_do_no_harm(tiny_model):
 def test_a_question_after_the_memory_is_answered_as_after_the_whole_text(memory, tiny_model):
     head, rest = memory._conversation(CONTEXT, en_prompts)
     whole = tiny_model.token_ids(head) + tiny_model.token_ids(QUESTION + rest)
-    from engine.model import Sampling
+    from engine.sampling import Sampling
 
     assert memory.generate_w_memory(QUESTION, 16) == tiny_model.complete([whole], Sampling(16))
 

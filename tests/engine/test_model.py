@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM
 
 from engine.errors import Cancelled, ContextLengthError, InputError, ModelError
 from engine.events import Stop
-from engine.model import TOP_P, Chooser, Model, Sampling
+from engine.model import Model
+from engine.sampling import TOP_P, Chooser, Sampling
 
 PROMPTS = ["Who?", "How many steps must a visitor climb to the lantern room of the tower?", "The keeper"]
 
