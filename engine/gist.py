@@ -53,7 +53,8 @@ def stretches(documents: Sequence[Document], model: Model, budget: int, stop: St
         parts = split(documents, size, model.token_spans, stop, across_marks=True)
         if len(parts) * _SENTENCE_GIST <= budget or len(parts) <= len(documents):
             return parts
-        size *= 2
+        # Tokenizing a long corpus takes time: go at once to a size that should do.
+        size = max(2 * size, sum(part.tokens for part in parts) * _SENTENCE_GIST // budget)
 
 
 def extractive(
