@@ -78,9 +78,12 @@ class Page:
 
     def choose(self, corpus: str, request: gr.Request) -> tuple[Update, Update, str, Update]:
         """Switch to a corpus: its examples, memory and status."""
+        return (gr.Chatbot(examples=self.examples(corpus)), *self.look(corpus, request))
+
+    def examples(self, corpus: str) -> Any:  # noqa: ANN401 - Gradio's example messages
+        """Return the questions to offer for a corpus; none for a visitor's own."""
         entry = self.service.entries.get(corpus)
-        examples: Any = [{"text": question} for question in entry.questions[2:6]] if entry else []
-        return (gr.Chatbot(examples=examples), *self.look(corpus, request))
+        return [{"text": question} for question in entry.questions[2:6]] if entry else []
 
     def arrive(self, request: gr.Request) -> tuple[Update, Update, Update, str, Update]:
         """Fill the page when it is opened."""
@@ -101,17 +104,12 @@ class Page:
         return gr.Button(interactive=True), render.status(line)
 
     def memorise(self, files: list[str] | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Memorise uploads; yields (status, memorise button, stop button, corpus choices, memory panel)."""
+        """Memorise uploads; yields (progress, status, memorise button, stop button, corpus choices, memory, chat)."""
         visitor, last = self.visitor(request), None
         try:
             for last in memorising.memorize(self.service, visitor, [Path(file) for file in files or []]):
-                yield (
-                    render.memorising(last),
-                    gr.Button(interactive=False),
-                    gr.Button(visible=True),
-                    gr.skip(),
-                    gr.skip(),
-                )
+                running = (gr.Button(interactive=False), gr.Button(visible=True))
+                yield (render.memorising(last), gr.skip(), *running, gr.skip(), gr.skip(), gr.skip())
         except Exception as error:  # shown in words; the traceback of an unexpected one goes to the log
             yield self._memorise_over(render.status(session.sentence(error), "error"))
             return
@@ -120,11 +118,13 @@ class Page:
             return
         choices = [(title, corpus) for corpus, title in self.service.titles(visitor.name).items()]
         shown = self._memorise_over(render.status(last.status))
-        yield (*shown[:3], gr.Dropdown(choices=choices, value=last.corpus), self._memory_of(last.corpus, visitor))
+        chosen = gr.Dropdown(choices=choices, value=last.corpus)
+        yield (*shown[:4], chosen, self._memory_of(last.corpus, visitor), gr.Chatbot(examples=[]))
 
     @staticmethod
     def _memorise_over(line: str) -> tuple[Any, ...]:
-        return line, gr.Button(interactive=True), gr.Button(visible=False), gr.skip(), gr.skip()
+        buttons = (gr.Button(interactive=True), gr.Button(visible=False))
+        return ("", line, *buttons, gr.skip(), gr.skip(), gr.skip())
 
     def stop_memorising(self, request: gr.Request) -> None:
         """Stop the visitor's memorising."""
@@ -141,9 +141,17 @@ class Page:
         titles = self.service.titles(visitor.name)
         choices = [(title, corpus) for corpus, title in titles.items()]
         line = text.DELETED if count or files else text.NOTHING_TO_DELETE
-        dropdown = gr.Dropdown(choices=choices, value=next(iter(titles), None))
+        first = next(iter(titles), "")
+        dropdown = gr.Dropdown(choices=choices, value=first or None)
+        chat = gr.Chatbot(value=[], examples=self.examples(first))
         panels = (render.evidence(None), render.memory(None, "", None), render.run(None, "", 0, 0))
-        return (None, dropdown, render.status(line), [], *panels)
+        buttons = (
+            gr.Button(interactive=False),
+            gr.Button(visible=False),
+            gr.Button(visible=True),
+            gr.Button(visible=False),
+        )
+        return (None, dropdown, render.status(line), chat, *panels, "", *buttons)
 
     # Questions
 
@@ -164,19 +172,25 @@ class Page:
         """Answer; yields (chat, question box, status, ask button, stop button, evidence, memory, run)."""
         visitor = self.visitor(request)
         question = Question(query, corpus or "", generator, temperature, int(max_new_tokens), mode)
-        chat = [*history, {"role": "user", "content": query}]
+        chat = [*render.without_links(history), {"role": "user", "content": query}]
         busy = (gr.Button(visible=False), gr.Button(visible=True))
         idle = (gr.Button(visible=True), gr.Button(visible=False))
         untouched = (gr.skip(), gr.skip(), gr.skip())
+        panels: tuple[Any, ...] = (render.evidence(None), gr.skip(), gr.skip())
         reply: Reply | None = None
         try:
             given = Connection(model or "", Secret(key or ""), address or "")
             for reply in session.ask(self.service, visitor, question, given):
+                # The box is emptied once: what is typed while the answer runs stays there.
+                box = "" if panels is not untouched else gr.skip()
                 line = render.status(reply.status, "busy" if reply.final is None else "idle")
-                panels = self._panels(reply, question, visitor) if reply.passages is not None else untouched
-                yield ([*chat, *render.messages(reply)], "", line, *busy, *panels)
+                if reply.passages is not None:
+                    yield ([*chat, *render.messages(reply)], box, line, *busy, *self._panels(reply, question, visitor))
+                else:
+                    yield ([*chat, *render.messages(reply)], box, line, *busy, *panels)
+                panels = untouched
         except Exception as error:  # shown in words; the question goes back into its box
-            kept = gr.skip() if reply is None else [*chat, *render.messages(_settled(reply))]
+            kept = [*chat, *render.messages(_settled(reply))] if reply is not None and reply.answer else history
             yield (kept, query, render.status(session.sentence(error), "error"), *idle, *untouched)
             return
         if reply is not None:
@@ -199,7 +213,15 @@ class Page:
         for message in history:
             if (message.get("metadata") or {}).get("status") == "pending":
                 message["metadata"]["status"] = "done"
+        if history and history[-1]["role"] == "assistant" and (history[-1].get("metadata") or {}).get("title"):
+            history.append({"role": "assistant", "content": text.NOTHING_WRITTEN})
         return history, render.status(text.STOPPED), gr.Button(visible=True), gr.Button(visible=False)
+
+    @staticmethod
+    def cleared() -> tuple[Any, ...]:
+        """Empty what belonged to the conversation; returns (status, ask button, stop button, evidence, run)."""
+        buttons = (gr.Button(visible=True), gr.Button(visible=False))
+        return (render.status(text.CLEARED), *buttons, render.evidence(None), render.run(None, "", 0, 0))
 
     @staticmethod
     def fields(generator: str) -> tuple[Update, Update, Update]:
@@ -214,4 +236,4 @@ class Page:
 
 def _settled(reply: Reply) -> Reply:
     """Return a broken-off reply without pending parts."""
-    return Reply("done", "", reply.clues or (), reply.passages or (), reply.answer)
+    return Reply("done", "", reply.mode, reply.clues or (), reply.passages or (), reply.answer)

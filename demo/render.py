@@ -16,6 +16,7 @@ from engine.events import Answer, Clue, Passage
 Message = dict[str, Any]
 _CITATION = re.compile(r"\[([0-9]{1,3})\]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$])")
+_LINK = re.compile(r"\[\\\[([0-9]{1,3})\\\]\]\(#passage-[0-9]{1,3}\)")
 _CLUE_CHARACTERS = 140
 
 
@@ -114,8 +115,12 @@ def _table(rows: Mapping[str, object]) -> str:
 
 def messages(reply: Reply) -> list[Message]:
     """Return an answer so far as chat messages: two folding thoughts, then the text."""
-    shown = [_thought(text.THOUGHT_CLUES, _clue_lines(reply.clues), reply.clues is None, reply.clue_seconds)]
-    if reply.clues is not None:
+    shown = []
+    if reply.mode in ("memorag", "summarize"):
+        pending = reply.clues is None
+        title = text.THOUGHT_CLUES if pending else text.THOUGHT_CLUES_DONE.format(count=len(reply.clues or ()))
+        shown.append(_thought(title, _clue_lines(reply.clues), pending, reply.clue_seconds))
+    if reply.clues is not None and reply.mode != "qa":
         found = "" if reply.passages is None else f"{len(reply.passages)} passages"
         shown.append(_thought(text.THOUGHT_EVIDENCE, found, reply.passages is None, reply.evidence_seconds))
     if reply.answer:
@@ -135,6 +140,19 @@ def _clue_lines(clues: Sequence[Clue] | None) -> str:
         return ""
     lines = [f"- *{text.CLUE_KINDS[c.kind]}*: {_plain(c.text[:_CLUE_CHARACTERS])}" for c in clues]
     return "\n".join(lines) or text.NO_CLUES
+
+
+def without_links(history: Sequence[Any]) -> list[Any]:
+    """Return earlier messages with their citations as plain text: the passages shown are another question's."""
+    plain = []
+    for message in history:
+        content = message["content"]
+        if isinstance(content, list):
+            content = [
+                b | {"text": _LINK.sub(r"\\[\1\\]", b["text"])} if b.get("type") == "text" else b for b in content
+            ]
+        plain.append(message | {"content": content})
+    return plain
 
 
 def answer_markdown(answer: str) -> str:

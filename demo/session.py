@@ -50,6 +50,7 @@ class Reply:
 
     stage: str
     status: str
+    mode: Task = "memorag"
     clues: tuple[Clue, ...] | None = None
     passages: tuple[Passage, ...] | None = None
     answer: str = ""
@@ -121,13 +122,13 @@ def ask(
 
     threading.Thread(target=work, name="memorag-answer", daemon=True).start()
     try:
-        yield from _replies(events, began)
+        yield from _replies(events, began, question.mode)
     finally:
         stop.set()
 
 
-def _replies(events: queue.SimpleQueue[Event | Exception | None], began: float) -> Iterator[Reply]:
-    reply, over, error = Reply("recall", ""), False, None
+def _replies(events: queue.SimpleQueue[Event | Exception | None], began: float, mode: Task) -> Iterator[Reply]:
+    reply, over, error = Reply("recall", "", mode), False, None
     while not over:
         time.sleep(BEAT)
         while not events.empty():

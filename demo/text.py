@@ -16,7 +16,9 @@ DONE = "Answered in {seconds} s."
 MEMORISING = "Memorising {title}: {stage}"
 MEMORISED = "{title} is memorised: {tokens} tokens in {seconds} s."
 MEMORISING_STOPPED = "Memorising was stopped. The files are still here; press Memorise to start again."
-FILES_READY = "{count} file(s), {size}. Press Memorise to read them."
+FILES_READY = "Files: {count}, {size}. Press Memorise to read them."
+CLEARED = "The conversation was cleared."
+NOTHING_WRITTEN = "*Stopped before anything was written.*"
 DELETED = "Your documents were deleted."
 NOTHING_TO_DELETE = "There are no documents of yours on this page."
 
@@ -43,7 +45,9 @@ FILES = "Add your own documents"
 FILES_INFO = "TXT, PDF or DOCX, up to {size} MB each. Only you can see them; they are deleted after {hours} hours."
 MEMORISE = "Memorise"
 STOP = "Stop"
+STOP_MEMORISING = "Stop memorising"
 DELETE = "Delete my documents"
+SETTINGS = "Settings"
 GENERATOR = "Generator"
 GENERATOR_INFO = "Who writes the answer"
 KEY = "API key"
@@ -54,19 +58,21 @@ ADDRESS = "Server address"
 ADDRESS_INFO = "For example http://localhost:8000/v1 (with Azure: the endpoint)"
 TEMPERATURE = "Temperature"
 TEMPERATURE_INFO = "0 is most certain, 2 most varied"
-MAX_TOKENS = "Longest answer (tokens)"
+MAX_TOKENS = "Longest answer"
 MODE = "Mode"
+MODE_INFO = "MemoRAG recalls clues first; plain RAG does not; memory only uses no evidence; a summary covers the text"
 MODES = {
-    "memorag": "MemoRAG: recall clues, then find evidence",
-    "rag": "Plain RAG: evidence for the bare question",
-    "qa": "Memory only: no evidence",
-    "summarize": "Summary of the whole text",
+    "memorag": "MemoRAG",
+    "rag": "Plain RAG",
+    "qa": "Memory only",
+    "summarize": "Summary",
 }
 QUESTION = "Your question"
 ASK = "Ask"
 QUESTION_PLACEHOLDER = "Ask about the corpus (Shift+Enter: new line)"
 EVIDENCE, MEMORY, RUN = "Evidence", "Memory", "Run"
 THOUGHT_CLUES = "Recalling clues"
+THOUGHT_CLUES_DONE = "Recalling clues: {count} found"
 THOUGHT_EVIDENCE = "Finding evidence"
 NO_CLUES = "Nothing useful was recalled; the question itself is used."
 CLUE_KINDS = {"span": "fact", "surrogate": "question", "draft": "draft answer", "point": "key point"}
@@ -129,8 +135,11 @@ BUSY = "{count} texts are being memorised already; try again in a minute."
 
 def size(count: float) -> str:
     """Return a number of bytes for people."""
-    for unit in ("bytes", "KB", "MB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
+    if count < 1024:
+        return f"{count:.0f} bytes"
+    for unit in ("KB", "MB"):
         count /= 1024
+        if count < 1024:
+            return f"{count:.1f} {unit}"
+    count /= 1024
     return f"{count:.1f} GB"

@@ -18,6 +18,8 @@ from engine.documents import ACCEPTED
 
 logger = logging.getLogger(__name__)
 _QUEUE = 32
+# Answers that run at once: more share the processor, fewer would let one slow service hold up every visitor.
+_ANSWERS = 4
 
 
 def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
@@ -34,8 +36,15 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
         status = gr.HTML(render.status(text.LOADING, "busy"), elem_id="status", padding=False)
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=3, min_width=280, elem_id="left"):
+                titles = [(entry.title, slug) for slug, entry in service.entries.items()]
+                first = titles[0][1] if titles else None
                 corpus = gr.Dropdown(
-                    [], label=text.CORPUS, info=text.CORPUS_INFO, elem_id="corpus", allow_custom_value=True
+                    titles,
+                    value=first,
+                    label=text.CORPUS,
+                    info=text.CORPUS_INFO,
+                    elem_id="corpus",
+                    allow_custom_value=True,
                 )
                 files = gr.File(
                     label=text.FILES, file_count="multiple", file_types=list(ACCEPTED), height=150, elem_id="files"
@@ -45,32 +54,38 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
                 )
                 with gr.Row():
                     memorise = gr.Button(text.MEMORISE, variant="primary", interactive=False, elem_id="memorise")
-                    stop_memorise = gr.Button(text.STOP, variant="stop", visible=False, elem_id="stop-memorise")
-            with gr.Column(scale=3, min_width=260, elem_id="settings"):
-                with gr.Accordion(text.GENERATOR, open=True):
-                    generator = gr.Dropdown(
-                        [(name, key) for key, name in text.GENERATORS.items()],
-                        value=text.LOCAL,
-                        label=text.GENERATOR,
-                        info=text.GENERATOR_INFO,
-                        elem_id="generator",
+                    stop_memorise = gr.Button(
+                        text.STOP_MEMORISING, variant="stop", visible=False, elem_id="stop-memorise"
                     )
-                    model = gr.Textbox(label=text.MODEL, info=text.MODEL_INFO, visible=False, elem_id="model")
-                    key = gr.Textbox(label=text.KEY, info=text.KEY_INFO, type="password", visible=False, elem_id="key")
-                    address = gr.Textbox(label=text.ADDRESS, info=text.ADDRESS_INFO, visible=False, elem_id="address")
-                    temperature = gr.Slider(
-                        *session.TEMPERATURE,
-                        0,
-                        step=0.05,
-                        label=text.TEMPERATURE,
-                        info=text.TEMPERATURE_INFO,
-                        elem_id="temperature",
-                    )
-                    max_tokens = gr.Slider(*session.TOKENS, 256, step=1, label=text.MAX_TOKENS, elem_id="max-tokens")
-                    mode = gr.Dropdown(
-                        [(n, k) for k, n in text.MODES.items()], value="memorag", label=text.MODE, elem_id="mode"
-                    )
+                progress = gr.HTML("", elem_id="progress", padding=False)
                 delete = gr.Button(text.DELETE, size="sm", elem_id="delete")
+            with gr.Column(scale=3, min_width=260, elem_id="settings"), gr.Accordion(text.SETTINGS, open=True):
+                generator = gr.Dropdown(
+                    [(name, key) for key, name in text.GENERATORS.items()],
+                    value=text.LOCAL,
+                    label=text.GENERATOR,
+                    info=text.GENERATOR_INFO,
+                    elem_id="generator",
+                )
+                model = gr.Textbox(label=text.MODEL, info=text.MODEL_INFO, visible=False, elem_id="model")
+                key = gr.Textbox(label=text.KEY, info=text.KEY_INFO, type="password", visible=False, elem_id="key")
+                address = gr.Textbox(label=text.ADDRESS, info=text.ADDRESS_INFO, visible=False, elem_id="address")
+                temperature = gr.Slider(
+                    *session.TEMPERATURE,
+                    0,
+                    step=0.05,
+                    label=text.TEMPERATURE,
+                    info=text.TEMPERATURE_INFO,
+                    elem_id="temperature",
+                )
+                max_tokens = gr.Slider(*session.TOKENS, 256, step=1, label=text.MAX_TOKENS, elem_id="max-tokens")
+                mode = gr.Dropdown(
+                    [(n, k) for k, n in text.MODES.items()],
+                    value="memorag",
+                    label=text.MODE,
+                    info=text.MODE_INFO,
+                    elem_id="mode",
+                )
             with gr.Column(scale=6, min_width=320, elem_id="centre"):
                 chat = gr.Chatbot(
                     label=text.TITLE,
@@ -78,6 +93,7 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
                     height="62vh",
                     layout="panel",
                     placeholder=text.EMPTY_CHAT,
+                    examples=page.examples(first or ""),
                     buttons=["copy_all"],
                     latex_delimiters=[],
                     elem_id="chat",
@@ -113,26 +129,33 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
         corpus.input(page.choose, [corpus], [chat, memory, status, timer], **instant)
         generator.change(page.fields, [generator], [model, key, address], **instant)
         files.change(page.files_given, [files], [memorise, status], **instant)
-        memorise.click(
-            page.memorise, [files], [status, memorise, stop_memorise, corpus, memory], concurrency_limit=20, **quiet
+        watching: Any = memorise.click(
+            page.memorise,
+            [files],
+            [progress, status, memorise, stop_memorise, corpus, memory, chat],
+            concurrency_limit=20,
+            **quiet,
         )
         stop_memorise.click(page.stop_memorising, None, None, **instant)
-        delete.click(page.delete, [files], [files, corpus, status, chat, evidence, memory, run], **quiet)
-
         inputs = [question, chat, corpus, generator, model, key, address, temperature, max_tokens, mode]
         outputs = [chat, question, status, send, stop, evidence, memory, run]
-        answering: dict[str, Any] = {**quiet, "concurrency_id": "answer", "concurrency_limit": 1}
+        answering: dict[str, Any] = {**quiet, "concurrency_id": "answer", "concurrency_limit": _ANSWERS}
         asked: list[Any] = [event(page.answer, inputs, outputs, **answering) for event in (question.submit, send.click)]
         picked = chat.example_select(_example, None, [question], **instant)
         asked.append(picked.then(page.answer, inputs, outputs, **answering))
         # First the cancelling, then what is shown: otherwise a last update of the answer may come after it.
         ended = stop.click(None, None, None, cancels=asked, **quiet)
         ended.then(page.stopped, [chat], [chat, status, send, stop], **instant)
+        emptied = chat.clear(None, None, None, cancels=asked, **quiet)
+        emptied.then(page.cleared, None, [status, send, stop, evidence, run], **instant)
+        gone = delete.click(None, None, None, cancels=[*asked, watching], **quiet)
+        deleted = [files, corpus, status, chat, evidence, memory, run, progress, memorise, stop_memorise, send, stop]
+        gone.then(page.delete, [files], deleted, **instant)
 
         endpoint: Any = gr.api  # type: ignore[attr-defined]
         endpoint(api.corpora, api_name="corpora", queue=False)
         endpoint(api.memorize, api_name="memorize", concurrency_limit=20)
-        endpoint(api.ask, api_name="ask", concurrency_id="answer", concurrency_limit=1)
+        endpoint(api.ask, api_name="ask", concurrency_id="answer", concurrency_limit=_ANSWERS)
         endpoint(api.connect, api_name="connect")
     demo.queue(max_size=_QUEUE)
     return demo
@@ -148,13 +171,14 @@ def serve(demo: Any, service: Service) -> None:  # noqa: ANN401 - a gr.Blocks
     settings = service.settings
     look = gr.themes.Default(
         primary_hue=theme.PRIMARY_HUE, neutral_hue=theme.NEUTRAL_HUE, font=theme.FONTS, font_mono=theme.MONO_FONTS
-    )
+    ).set(**theme.CONTRAST)
     demo.launch(
         server_name=settings.host,
         server_port=settings.port or None,
         max_file_size=settings.max_file_bytes,
         theme=look,
         css=theme.CSS,
+        head=theme.HEAD,
         show_error=False,
         run_history=False,
         enable_monitoring=False,

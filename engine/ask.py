@@ -110,7 +110,7 @@ def events(request: Request, held: Memorized, generator: Generator, clue_tokens:
             first = time.perf_counter()
         text += piece
         yield Token(piece)
-    count = generator.count_tokens(text) if text else 0
+    count = generator.count_tokens(citer.fed) if citer.fed else 0
     if ground.nearest is not None and not citer.used:
         # Nothing supports the answer: let the text speak for itself.
         number, sentence = ground.nearest

@@ -41,10 +41,12 @@ class Citer:
         self._terms = {passage.number: frozenset(words(passage.text)) for passage in passages}
         self._held = ""  # text not passed on yet: it may be the beginning of a marker, or end a sentence
         self._sentence = ""  # what was passed on of the current sentence
+        self.fed = ""  # all that was taken, as the generator wrote it
         self.used: set[int] = set()  # the numbers that the text cites so far
 
     def feed(self, piece: str) -> str:
         """Take the next piece; return the text that can be shown."""
+        self.fed += piece
         self._held += piece
         shown = ""
         while (ends := self._ends()) is not None:

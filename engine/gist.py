@@ -33,7 +33,7 @@ _CANDIDATES = 4000
 _SENTENCE_TOKENS = (6, 80)
 # How much a sentence loses for repeating what is already chosen.
 _REDUNDANCY = 0.5
-_SENTENCE_GIST = 48
+_SENTENCE_GIST, _LEAST_GIST = 48, 8
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def extractive(
 
     ``embed`` turns texts into unit vectors [n, dim] float32.
     """
+    parts = _sample(parts, budget, _LEAST_GIST)
     stride = max(1, -(-sum(len(list(sentences(part.of(documents)))) for part in parts) // _CANDIDATES))
     allowance = min(GIST_TOKENS, budget // max(1, len(parts)))
     meter = Meter("choosing gists", len(parts), on_progress)
@@ -99,6 +100,7 @@ def abstractive(
     Raises:
         ContextLengthError: a stretch does not fit the model's window.
     """
+    parts = _sample(parts, budget, _SENTENCE_GIST)
     allowance = max(_SENTENCE_GIST, min(GIST_TOKENS, budget // max(1, len(parts))))
     meter = Meter("writing gists", len(parts), on_progress)
     gists: list[Gist] = []
@@ -110,6 +112,11 @@ def abstractive(
                 gists.append(Gist(part.document, part.start, part.end, text))
         meter.step(begin + len(some))
     return gists
+
+
+def _sample(parts: Sequence[Chunk], budget: int, least: int) -> Sequence[Chunk]:
+    """Return so many stretches, evenly spread, that each can have ``least`` tokens of the budget."""
+    return parts[:: max(1, -(-len(parts) * least // budget))]
 
 
 def join(gists: Sequence[Gist]) -> str:

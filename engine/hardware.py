@@ -81,7 +81,7 @@ def detect(
     attention, why_attention = _attention(chosen, enable_flash_attn)
     if load_in_4bit and importlib.util.find_spec("bitsandbytes") is None:
         raise InputError("load_in_4bit needs the bitsandbytes package; install it or leave load_in_4bit off.")
-    count = threads or os.cpu_count() or 1
+    count = threads or _cores()
     torch.set_num_threads(count)
     return Hardware(
         device=chosen,
@@ -92,6 +92,12 @@ def detect(
         prefill_block=192 if chosen == "cpu" else 2048,
         reasons=(why_device, why_dtype, why_attention, f"{count} CPU threads"),
     )
+
+
+def _cores() -> int:
+    """Return how many cores this process may use, which can be fewer than there are."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
 
 
 def _device(device: str) -> tuple[Device, str]:
@@ -128,4 +134,4 @@ def _attention(device: Device, enable_flash_attn: bool) -> tuple[str, str]:
         return SDPA, "SDPA attention, because flash attention was switched off"
     if importlib.util.find_spec("flash_attn") is None:
         return SDPA, "SDPA attention, because flash-attn is not installed"
-    return FLASH_ATTENTION, "flash attention 2"
+    return FLASH_ATTENTION, "flash attention 2, for models whose prefix cannot be shared"

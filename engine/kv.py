@@ -22,6 +22,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 SHARED_PREFIX = "memorag_shared_prefix"
+_KEY_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,16 @@ class TailCache(Cache):  # type: ignore[misc]
     def freeze(self) -> Prefix:
         """Return what was read into the tail (a batch of one without prefix) as a prefix of its own.
 
-        The tensors are copied out, so that a mostly empty tail is not kept alive.
+        A full tail is handed over as it is; of another the used part is copied out, so that the rest is not kept alive.
         """
-        keys = tuple(layer.keys[:, :, : layer.used].clone() for layer in self.layers)
-        return Prefix(keys, tuple(layer.values[:, :, : layer.used].clone() for layer in self.layers))
+        return Prefix(
+            tuple(_used(layer.keys, layer.used) for layer in self.layers),
+            tuple(_used(layer.values, layer.used) for layer in self.layers),
+        )
+
+
+def _used(tail: torch.Tensor, used: int) -> torch.Tensor:
+    return tail if tail.shape[-2] == used else tail[:, :, :used].clone()
 
 
 def shared_prefix_attention(
@@ -165,13 +172,28 @@ def shared_prefix_attention(
 def _attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the attention output in float32 and the log-sum-exp of its scores (last dimension 1)."""
-    scores = torch.matmul(query * scale, key.transpose(-1, -2)).float()
-    if mask is not None:
-        scores = scores + mask
-    lse = torch.logsumexp(scores, dim=-1, keepdim=True)
-    weights = torch.exp(scores - lse).to(value.dtype)
-    return torch.matmul(weights, value).float(), lse
+    """Return the attention output in float32 and the log-sum-exp of its scores (last dimension 1).
+
+    Scores are computed in float32: in half precision large ones would be rounded to other weights. Keys are taken in
+    blocks, so that a long prefix costs no memory in proportion to its length times the queries.
+    """
+    scaled = query.float() * scale
+    output, lse = torch.empty(0), torch.empty(0)
+    for begin in range(0, key.shape[-2], _KEY_BLOCK):
+        part = slice(begin, begin + _KEY_BLOCK)
+        scores = torch.matmul(scaled, key[..., part, :].float().transpose(-1, -2))
+        if mask is not None:
+            scores = scores + mask[..., part]
+        part_lse = torch.logsumexp(scores, dim=-1, keepdim=True)
+        weights = torch.exp(scores - part_lse).to(value.dtype)
+        part_output = torch.matmul(weights, value[..., part, :]).float()
+        if begin == 0:
+            output, lse = part_output, part_lse
+            continue
+        total = torch.logaddexp(lse, part_lse)
+        output = output * torch.exp(lse - total) + part_output * torch.exp(part_lse - total)
+        lse = total
+    return output, lse
 
 
 def _additive(mask: torch.Tensor | None, n: int, length: int, like: torch.Tensor) -> torch.Tensor:

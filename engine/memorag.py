@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from engine import storage
-from engine.ask import Generator, Request, check_request, events
+from engine.ask import EVIDENCE_TOKENS, Generator, Request, check_request, events
 from engine.bundle import Memorized, digest_of, hold, pack, unpack
 from engine.chunking import split
 from engine.documents import Document, as_documents
@@ -52,7 +52,8 @@ class MemoRAG:
         """Load the models; without a generator of its own, the memory model also writes the answers.
 
         ``ret_hit`` is how many passages each clue may bring in; chunks have at most ``retrieval_chunk_size`` tokens of
-        the retriever, and never more than the retriever can read. ``hardware`` overrides what ``detect`` finds.
+        the retriever, never more than the retriever can read, and never more than half of the
+        evidence. ``hardware`` overrides what ``detect`` finds.
 
         Raises:
             InputError: an argument out of range, or two generators at once.
@@ -75,7 +76,7 @@ class MemoRAG:
         elif customized_gen_model is not None:
             self.generator = customized_gen_model
         self.ret_hit = ret_hit
-        self.chunk_size = min(retrieval_chunk_size, self.encoder.max_tokens)
+        self.chunk_size = min(retrieval_chunk_size, self.encoder.max_tokens, EVIDENCE_TOKENS // 2)
         self.clue_tokens = 128 if self.model.is_able else 48
         self._held: Memorized | None = None
 
@@ -180,8 +181,17 @@ class MemoRAG:
         Raises:
             BundleError: it is missing, damaged, or made by other models than those in use.
         """
-        bundle = storage.read(Path(save_dir))
-        self._check_models(bundle, Path(save_dir).name)
+        try:
+            held = self._read(storage.read(Path(save_dir)), Path(save_dir).name, on_progress, stop)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
+            raise BundleError(
+                f"The bundle {Path(save_dir).name!r} does not hold what it should; memorise again."
+            ) from error
+        self._held = held
+        self._say(print_stats)
+
+    def _read(self, bundle: storage.Bundle, name: str, on_progress: OnProgress | None, stop: Stop | None) -> Memorized:
+        self._check_models(bundle, name)
         documents, chunks, gists = unpack(bundle.chunks)
         if digest_of(documents) != bundle.manifest["digest"]:
             raise BundleError("The bundle's text is not the one that was memorised; memorise it again.")
@@ -195,8 +205,7 @@ class MemoRAG:
         else:
             memory = Memory(self.model)
             memory.restore(bundle.memory, prompts_for(language))
-        self._held = hold(documents, chunks, gists, language, memory, dense)
-        self._say(print_stats)
+        return hold(documents, chunks, gists, language, memory, dense)
 
     def _check_models(self, bundle: storage.Bundle, name: str) -> None:
         made = bundle.manifest
@@ -263,7 +272,7 @@ class MemoRAG:
         try:
             yield from events(request, held, self.generator, self.clue_tokens, self.ret_hit)
         finally:
-            if reset_each_call:
+            if reset_each_call and self._held is held:
                 self._held = None
 
     # Facts

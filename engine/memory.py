@@ -29,6 +29,8 @@ _MARK = "<<<question>>>"
 _BULLET = re.compile(r"^\s*(?:[-*\u2022\u00b7>#]+\s*|\(?\d{1,2}(?:[.):]\s+|\u3001\s*)|\(?[a-z]\)\s+)")
 _ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f", '"', "\u201d", ")")
 _CLUE_CHARACTERS = 300
+# Room that is kept in the window for a question and its answer.
+_ASKING_TOKENS = 512
 
 
 class Memory(Model):
@@ -66,6 +68,7 @@ class Memory(Model):
         """
         head, _ = self._conversation(context, prompts)
         ids = self.token_ids(head)
+        self.check_fits(len(ids), _ASKING_TOKENS)
         meter = Meter("memorising", len(ids), on_progress)
         self.prefix, self.prompts = self.read(ids, stop, meter.step), prompts
 
@@ -163,6 +166,14 @@ class Memory(Model):
         config = self.net.config.get_text_config()
         if len(tensors) != 2 * int(config.num_hidden_layers):
             raise BundleError(f"The memory does not have the layers of {self.name}; memorise the text again.")
+        lengths = {t.shape[-2] for t in tensors.values() if t.dim() == 4 and t.shape[0] == 1}
+        heads = {t.shape[1] for t in tensors.values() if t.dim() == 4}
+        if (
+            len(lengths) != 1
+            or heads != {int(config.num_key_value_heads)}
+            or any(t.dim() != 4 for t in tensors.values())
+        ):
+            raise BundleError(f"The memory does not have the shape of {self.name}; memorise the text again.")
         moved = {name: t.to(self.net.device, self.hardware.torch_dtype) for name, t in tensors.items()}
         self.prefix, self.prompts = kv.Prefix.from_tensors(moved), prompts
 
@@ -185,7 +196,7 @@ class Memory(Model):
         if not instruction.strip():
             raise InputError("The instruction is empty; give some text.")
         _, rest = self._conversation("-", self.prompts)
-        return self.token_ids(instruction.strip() + rest)
+        return self.token_ids(self.harmless(instruction.strip()) + rest)
 
 
 def clean_clues(replies: Sequence[tuple[ClueKind, str]], question: str, prompts: Prompts) -> tuple[Clue, ...]:
@@ -198,7 +209,7 @@ def clean_clues(replies: Sequence[tuple[ClueKind, str]], question: str, prompts:
             lines.pop()
         for line in lines:
             key = _plain(line)
-            if len(key) >= 4 and key not in seen:
+            if len(key) >= 4 and key not in seen and not line.endswith((":", "\uff1a")):
                 seen.add(key)
                 clues.append(Clue(kind, line[:_CLUE_CHARACTERS]))
     return tuple(clues)

@@ -17,13 +17,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from engine import hub, kv
 from engine.errors import ContextLengthError, InputError, ModelError
 from engine.events import Stop
-from engine.hardware import SDPA, Hardware, detect
+from engine.hardware import FLASH_ATTENTION, SDPA, Hardware, detect
 from engine.sampling import Chooser, Sampling
 from engine.settings import default_cache_dir
 
 Message = dict[str, str]
 # Below this many parameters a model follows instructions poorly; defaults become more cautious.
 ABLE_PARAMETERS = 1_000_000_000
+SMALL_PARAMETERS = 200_000_000
 
 
 class Model:
@@ -62,6 +63,8 @@ class Model:
             raise ModelError(f"The model {self.name!r} has no chat template; choose an instruct or chat model.")
         self.context_length = int(self.net.config.get_text_config().max_position_embeddings)
         self._end_ids = self._read_end_ids()
+        special = {str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special}
+        self._control = sorted(special | set(self.tokenizer.all_special_tokens), key=len, reverse=True)
 
     def _load(self, folder: Path) -> Any:  # noqa: ANN401 - a transformers model
         net = AutoModelForCausalLM.from_pretrained(
@@ -72,7 +75,9 @@ class Model:
             device_map=None if self.hardware.device == "cpu" else self.hardware.device,
             use_safetensors=True,
         ).eval()
-        self.shares_prefix = self.hardware.attention == SDPA and kv.supports_shared_prefix(net.config.get_text_config())
+        # Sharing the prefix saves more than any kernel: flash attention is for the models that cannot share one.
+        fitting = self.hardware.attention in (SDPA, FLASH_ATTENTION)
+        self.shares_prefix = fitting and kv.supports_shared_prefix(net.config.get_text_config())
         if self.shares_prefix:
             net.set_attn_implementation(kv.SHARED_PREFIX)
         return net
@@ -86,6 +91,12 @@ class Model:
     def parameters(self) -> int:
         """Number of parameters."""
         return int(self.net.num_parameters())
+
+    @property
+    def _block(self) -> int:
+        """Tokens of one forward pass: on a CPU fewer for a larger model, so that a stop is noticed in time."""
+        larger = self.parameters / SMALL_PARAMETERS if self.hardware.device == "cpu" else 1.0
+        return int(self.hardware.prefill_block / max(1.0, larger))
 
     @property
     def is_able(self) -> bool:
@@ -104,9 +115,17 @@ class Model:
         """Return for each text the character span of each token."""
         return fast_token_spans(self.tokenizer, texts)
 
+    def harmless(self, text: str) -> str:
+        """Return text in which the model's control tokens, such as <|im_end|>, are ordinary words."""
+        for token in self._control:
+            if len(token) > 1 and token in text:
+                text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text
+
     def render_chat(self, messages: Sequence[Message]) -> str:
-        """Render a conversation that ends with the model's turn to speak."""
-        text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        """Render a conversation that ends with the model's turn to speak; its texts cannot open or close turns."""
+        tame = [message | {"content": self.harmless(message["content"])} for message in messages]
+        text = self.tokenizer.apply_chat_template(tame, tokenize=False, add_generation_prompt=True)
         return str(text)
 
     def generate(
@@ -189,6 +208,10 @@ class Model:
             if len(after) > len(before) and not after.endswith("\ufffd"):
                 yield after[len(before) :]
                 shown = len(made)
+        start = max(0, shown - 6)
+        before = self.tokenizer.decode(made[start:shown], skip_special_tokens=True)
+        if rest := str(self.tokenizer.decode(made[start:], skip_special_tokens=True))[len(before) :].rstrip("\ufffd"):
+            yield rest
 
     def read(self, ids: list[int], stop: Stop | None = None, on_read: Any = None) -> kv.Prefix:  # noqa: ANN401
         """Read token ids once and return their keys and values; ``on_read(done)`` is called after every block.
@@ -224,7 +247,7 @@ class Model:
         on_read: Any = None,  # noqa: ANN401 - called with the number of tokens read
     ) -> torch.Tensor:
         """Feed [batch, n] token ids block by block; return the last logits [batch, vocabulary] in float32."""
-        block, length = self.hardware.prefill_block, ids.shape[1]
+        block, length = max(1, self._block // ids.shape[0]), ids.shape[1]
         positions = (mask.cumsum(-1) - 1).clamp(min=0) + cache.prefix.length
         logits = torch.empty(0)
         for start in range(0, length, block):

@@ -6,7 +6,9 @@ cannot push out what the question itself finds. Fusion is by reciprocal rank (Co
 
 from __future__ import annotations
 
+import copy
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +71,8 @@ class Encoder:
             ).eval()
         except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
             raise ModelError(f"The retriever {self.name!r} could not be loaded: {error}") from error
+        # Encoding sets the tokenizer's padding and truncation; counting tokens beside it needs a tokenizer of its own.
+        self._counter, self._encoding = copy.deepcopy(self._net.tokenizer), threading.Lock()
         limit = self._net.max_seq_length or self._net.tokenizer.model_max_length
         special = len(self._net.tokenizer("")["input_ids"])
         # Tokenizers without a limit say so with a huge number.
@@ -84,7 +88,7 @@ class Encoder:
 
     def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """Return for each text the character span of each token."""
-        return fast_token_spans(self._net.tokenizer, texts)
+        return fast_token_spans(self._counter, texts)
 
     def encode(
         self,
@@ -107,7 +111,10 @@ class Encoder:
             if stop is not None:
                 stop.check()
             rows = order[begin : begin + size]
-            found = encode([texts[i] for i in rows], batch_size=size, show_progress_bar=False, convert_to_tensor=True)
+            with self._encoding:
+                found = encode(
+                    [texts[i] for i in rows], batch_size=size, show_progress_bar=False, convert_to_tensor=True
+                )
             vectors[rows] = found.float().cpu().numpy()
             done += sum(len(texts[i]) for i in rows)
             meter.step(done)

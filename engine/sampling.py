@@ -10,6 +10,8 @@ from engine.errors import InputError
 
 # Keeps sampling inside the most likely 95 % of the mass (nucleus sampling, arXiv 1904.09751).
 TOP_P = 0.95
+# Below this temperature only the likeliest token has any chance left, and dividing by it would overflow.
+_COLDEST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Chooser:
             seen = logits.gather(1, self._made)
             penalty = self._sampling.repetition_penalty
             logits = logits.scatter(1, self._made, torch.where(seen > 0, seen / penalty, seen * penalty))
-        chosen = logits.argmax(-1) if self._sampling.temperature == 0 else self._sample(logits)
+        chosen = logits.argmax(-1) if self._sampling.temperature < _COLDEST else self._sample(logits)
         self._made = torch.cat([self._made, chosen[:, None]], dim=1)
         return chosen
 

@@ -55,7 +55,9 @@ def write(
     folder = folder.resolve()
     if folder.is_file():
         raise BundleError(f"{folder.name!r} is a file; give a new or empty folder.")
-    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+    found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    # Other things have a manifest.json too: only what can be nothing but a bundle is ever replaced.
+    if found and not (found <= {MANIFEST, CHUNKS, INDEX, MEMORY} and CHUNKS in found):
         raise BundleError(f"The folder {folder.name!r} holds other files than a bundle; give a new or empty folder.")
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     try:
