@@ -94,11 +94,11 @@ class Page:
 
     # Documents
 
-    def files_given(self, files: list[str] | None) -> tuple[Update, str]:
+    def files_given(self, files: list[str] | None) -> tuple[Update, Update]:
         """Say what was uploaded and what to do next."""
         paths = [Path(file) for file in files or []]
         if not paths:
-            return gr.Button(interactive=False), render.status(text.CHOOSE)
+            return gr.Button(interactive=False), gr.skip()
         size = text.size(sum(path.stat().st_size for path in paths))
         line = text.FILES_READY.format(count=len(paths), size=size)
         return gr.Button(interactive=True), render.status(line)
@@ -236,4 +236,4 @@ class Page:
 
 def _settled(reply: Reply) -> Reply:
     """Return a broken-off reply without pending parts."""
-    return Reply("done", "", reply.mode, reply.clues or (), reply.passages or (), reply.answer)
+    return Reply("done", "", reply.clues or (), reply.passages or (), reply.answer, mode=reply.mode)

@@ -144,15 +144,15 @@ def _clue_lines(clues: Sequence[Clue] | None) -> str:
 
 def without_links(history: Sequence[Any]) -> list[Any]:
     """Return earlier messages with their citations as plain text: the passages shown are another question's."""
-    plain = []
-    for message in history:
-        content = message["content"]
+
+    def unlinked(content: Any) -> Any:  # noqa: ANN401 - Gradio gives texts, or lists of blocks
         if isinstance(content, list):
-            content = [
-                b | {"text": _LINK.sub(r"\\[\1\\]", b["text"])} if b.get("type") == "text" else b for b in content
-            ]
-        plain.append(message | {"content": content})
-    return plain
+            return [unlinked(block) for block in content]
+        if isinstance(content, dict):
+            return content | {"text": unlinked(content["text"])} if content.get("type") == "text" else content
+        return _LINK.sub(r"\\[\1\\]", content) if isinstance(content, str) else content
+
+    return [message | {"content": unlinked(message["content"])} for message in history]
 
 
 def answer_markdown(answer: str) -> str:

@@ -50,13 +50,13 @@ class Reply:
 
     stage: str
     status: str
-    mode: Task = "memorag"
     clues: tuple[Clue, ...] | None = None
     passages: tuple[Passage, ...] | None = None
     answer: str = ""
     final: Answer | None = None
     clue_seconds: float = 0.0
     evidence_seconds: float = 0.0
+    mode: Task = "memorag"
 
 
 def check(question: Question, service: Service, visitor: Visitor) -> None:
@@ -128,7 +128,7 @@ def ask(
 
 
 def _replies(events: queue.SimpleQueue[Event | Exception | None], began: float, mode: Task) -> Iterator[Reply]:
-    reply, over, error = Reply("recall", "", mode), False, None
+    reply, over, error = Reply("recall", "", mode=mode), False, None
     while not over:
         time.sleep(BEAT)
         while not events.empty():

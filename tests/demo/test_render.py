@@ -265,7 +265,7 @@ def test_an_empty_memory_says_so():
 
 def test_the_memory_shows_its_size_and_title():
     shown = page_of(render.memory(STATS, "The Tide Mill", None)).text
-    for fact in ("The Tide Mill", "14,205", "63", "2,048", "90 MB", "en"):
+    for fact in ("The Tide Mill", "14,205", "63", "2,048", "90.0 MB", "en"):
         assert fact in shown
     assert text.CLUES_NOTE not in shown
 
@@ -411,7 +411,7 @@ def test_while_models_load_a_thought_is_pending_too():
 
 def test_while_evidence_is_found_the_clues_are_done():
     clues, evidence = render.messages(Reply("retrieve", "x", (CLUE,), clue_seconds=1.25))
-    assert clues["metadata"] == {"title": text.THOUGHT_CLUES, "status": "done", "duration": 1.25}
+    assert clues["metadata"] == {"title": text.THOUGHT_CLUES_DONE.format(count=1), "status": "done", "duration": 1.25}
     assert CLUE.text in clues["content"]
     assert text.CLUE_KINDS["span"] in clues["content"]
     assert evidence["metadata"] == {"title": text.THOUGHT_EVIDENCE, "status": "pending"}
@@ -451,3 +451,25 @@ def test_a_long_clue_is_shortened_in_the_chat():
     clues, *_ = render.messages(Reply("retrieve", "x", (Clue("span", "word " * 1000),)))
     assert "word" in clues["content"]
     assert len(clues["content"]) < 1000
+
+
+def test_the_citations_of_earlier_answers_lead_nowhere_any_more():
+    shown = render.answer_markdown("It is a hare. [4] Really. [12]")
+    earlier = [
+        {"role": "user", "content": [{"type": "text", "text": "What is it?"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": shown}], "metadata": None},
+        {"role": "assistant", "content": shown},
+    ]
+    plain_now = render.without_links(earlier)
+    assert plain_now[0] == earlier[0]
+    for message in plain_now[1:]:
+        content = message["content"]
+        words = content if isinstance(content, str) else content[0]["text"]
+        assert plain(words) == "It is a hare. [4] Really. [12]"
+        assert "#passage" not in words
+
+
+@pytest.mark.parametrize(("mode", "titles"), [("rag", [text.THOUGHT_EVIDENCE]), ("qa", [])])
+def test_a_mode_shows_only_the_steps_it_takes(mode, titles):
+    reply = Reply("write", "x", (), (passage(1),), "Yes.", mode=mode)
+    assert [m["metadata"]["title"] for m in render.messages(reply) if "metadata" in m] == titles

@@ -109,6 +109,39 @@ def test_stop_keeps_what_was_written_and_the_page_goes_on(page):
     answered(page)
 
 
+def test_what_is_typed_while_an_answer_runs_is_kept(page):
+    status(page, "Ready")
+    ask(page, "Who is Neville?")
+    page.wait_for_selector("#stop", state="visible")
+    page.wait_for_function("() => document.querySelector('#question textarea').value === ''")
+    page.fill("#question textarea", "Who is Luna?")
+    answered(page)
+    assert page.input_value("#question textarea") == "Who is Luna?"
+
+
+def test_deleting_while_an_answer_runs_deletes_all_of_it(page):
+    memorise(page, "lighthouse.txt")
+    ask(page, "Who was the first keeper?")
+    page.wait_for_selector("#stop", state="visible")
+    page.click("#delete")
+    status(page, text.DELETED)
+    page.wait_for_timeout(1500)
+    assert text.DELETED in page.inner_text("#status"), "no late update says otherwise"
+    assert "first keeper" not in page.inner_text("#chat")
+    assert page.input_value("#question textarea") == ""
+    assert page.is_disabled("#memorise")
+
+
+def test_a_citation_is_shown_also_when_another_tab_is_open(page):
+    memorise(page, "lighthouse.txt")
+    ask(page, "In which year were the logbooks found, and by whom?")
+    answered(page)
+    page.get_by_role("tab", name=text.RUN).click()
+    page.locator("#chat a[href*='#passage-']").first.click()
+    page.wait_for_selector(".card.found")
+    assert page.evaluate("scrollY") == 0, "the page itself stays where it is"
+
+
 def test_bad_input_is_said_where_the_visitor_looks_and_nothing_is_lost(page, tmp_path):
     status(page, "Ready")
     ask(page, "   ")

@@ -215,3 +215,23 @@ def test_soft_capped_scores_share_no_prefix():
     assert kv.supports_shared_prefix(config)
     config.attn_logit_softcapping = 50.0
     assert not kv.supports_shared_prefix(config)
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 4096])
+@pytest.mark.parametrize("size", [1.0, 5.0])
+def test_attention_in_blocks_equals_attention_at_once_also_for_large_scores(monkeypatch, block, size):
+    monkeypatch.setattr(kv, "_KEY_BLOCK", block)
+    torch.manual_seed(0)
+    query, key, value = torch.randn(1, 2, 5, 16) * size, torch.randn(1, 2, 33, 16) * size, torch.randn(1, 2, 33, 16)
+    output, lse = kv._attend(query, key, value, 0.25, None)
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, scale=0.25)
+    assert torch.allclose(output, expected, atol=1e-4)
+    assert torch.allclose(lse[..., 0], torch.logsumexp(query @ key.transpose(-1, -2) * 0.25, -1), rtol=1e-5, atol=1e-3)
+
+
+def test_large_scores_keep_their_weights_in_half_precision():
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, 2, 64, 64).bfloat16() * scale for scale in (8, 8, 1))
+    exact = torch.nn.functional.scaled_dot_product_attention(query.double(), key.double(), value.double(), scale=0.125)
+    output, _ = kv._attend(query, key, value, 0.125, None)
+    assert (output.double() - exact).abs().max() < 0.03

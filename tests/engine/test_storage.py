@@ -209,3 +209,15 @@ def test_an_array_in_any_layout_can_be_stored(tmp_path):
     values = np.arange(12, dtype=np.float32).reshape(3, 4).T
     storage.write(tmp_path / "a", FACTS, CHUNKS, {"vectors": storage.tensor(values)}, None)
     assert np.array_equal(storage.read(tmp_path / "a").index["vectors"].numpy(), values)
+
+
+@pytest.mark.parametrize(
+    "others", [("manifest.json",), ("manifest.json", "app.js"), ("manifest.json", "chunks.json", "notes.txt")]
+)
+def test_a_folder_with_a_manifest_of_something_else_is_never_replaced(tmp_path, others):
+    for name in others:
+        (tmp_path / "site" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "site" / name).write_text('{"name": "an app"}', "utf-8")
+    with pytest.raises(BundleError, match="holds other files"):
+        storage.write(tmp_path / "site", FACTS, CHUNKS, INDEX, MEMORY)
+    assert names(tmp_path / "site") == sorted(others)
