@@ -60,7 +60,9 @@ TEMPERATURE = "Temperature"
 TEMPERATURE_INFO = "0 is most certain, 2 most varied"
 MAX_TOKENS = "Longest answer"
 MODE = "Mode"
-MODE_INFO = "MemoRAG recalls clues first; plain RAG does not; memory only uses no evidence; a summary covers the text"
+MODE_INFO = (
+    "MemoRAG recalls clues first; plain RAG does not; memory only uses no evidence; a summary follows the key points"
+)
 MODES = {
     "memorag": "MemoRAG",
     "rag": "Plain RAG",

@@ -210,7 +210,7 @@ def _additive(mask: torch.Tensor | None, n: int, length: int, like: torch.Tensor
 
 
 def supports_shared_prefix(config: Any) -> bool:  # noqa: ANN401 - any transformers configuration
-    """Whether ``shared_prefix_attention`` computes exactly what the model's own attention does."""
+    """Whether ``shared_prefix_attention`` computes the same as the model's own attention."""
     types = getattr(config, "layer_types", None) or ["full_attention"]
     capped = getattr(config, "attn_logit_softcapping", None)
     window = getattr(config, "sliding_window", None) if not hasattr(config, "layer_types") else None

@@ -6,7 +6,8 @@
     memory.bin      the KV memory, as safetensors (may be absent: it can be rebuilt from the gists)
 
 Safetensors and JSON hold only data, so reading a bundle executes nothing. A bundle is written beside its place and
-moved there when complete, so a reader sees the old one or the new one. Tensors are memory-mapped when read.
+moved there when complete, so there is never half a bundle (while an old one is replaced, there is a moment with none).
+Tensors are memory-mapped when read.
 """
 
 from __future__ import annotations
