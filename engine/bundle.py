@@ -11,8 +11,9 @@ from engine.chunking import Chunk
 from engine.documents import Document, Mark
 from engine.errors import BundleError
 from engine.gist import Gist
+from engine.lexical import LexicalIndex
 from engine.memory import Memory
-from engine.retrieval import DenseRetriever, LexicalIndex
+from engine.retrieval import DenseRetriever
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from engine.chunking import FULL_STOP
 from engine.events import Passage
-from engine.retrieval import words
+from engine.lexical import words
 
 # A passage supports a sentence when it holds this share of the sentence's content words, and this many of them.
 _SHARE, _LEAST = 0.5, 2

@@ -32,6 +32,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Reply:
+    """What a model wrote for one prompt; ``cut`` when the token limit ended it, perhaps in the middle of a sentence."""
+
+    text: str
+    cut: bool = False
+
+
+@dataclass(frozen=True)
 class Clue:
     """One hint recalled from the memory. Never evidence: it only helps to find passages."""
 

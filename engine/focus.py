@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.chunking import sentences
+from engine.encoder import Encoder
 from engine.events import Passage
-from engine.retrieval import Encoder
 
 # A sentence ends with punctuation or has some length; what is neither (a heading, a bullet) cannot stand alone.
 _COMPLETE = re.compile(r".{5,}[.!?\u3002\uff01\uff1f][\"'\u201d\u2019)]*|.{60,}")

@@ -17,6 +17,7 @@ from engine.ask import EVIDENCE_TOKENS, Generator, Request, check_request, event
 from engine.bundle import Memorized, digest_of, hold, pack, unpack
 from engine.chunking import split
 from engine.documents import Document, as_documents
+from engine.encoder import Encoder
 from engine.errors import BundleError, InputError, NotMemorizedError
 from engine.events import Answer, Event, OnProgress, Progress, Stop, Task
 from engine.gist import Gist
@@ -25,7 +26,7 @@ from engine.language import language_of
 from engine.memory import Memory
 from engine.model import Model
 from engine.prompt import prompts_for
-from engine.retrieval import DenseRetriever, Encoder
+from engine.retrieval import DenseRetriever
 
 Context = str | Document | Sequence[str | Document]
 

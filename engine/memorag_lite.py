@@ -8,6 +8,7 @@ from typing import Literal
 
 from engine.ask import Generator
 from engine.documents import Document
+from engine.encoder import Encoder
 from engine.errors import InputError
 from engine.events import OnProgress, Stop
 from engine.gist import Gist, abstractive, extractive, join, stretches
@@ -15,7 +16,6 @@ from engine.hardware import Hardware
 from engine.memorag import MemoRAG
 from engine.model import Model
 from engine.prompt import prompts_for
-from engine.retrieval import Encoder
 
 GistMode = Literal["auto", "extractive", "abstractive"]
 # Gist tokens the memory holds: more costs reading time once and a little at every question.

@@ -7,7 +7,6 @@ tail, so asking never changes the memory and several threads may ask at once.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from engine import kv
+from engine.clues import clean_clues
 from engine.errors import BundleError, InputError, NotMemorizedError
-from engine.events import Clue, ClueKind, Meter, OnProgress, Stop
+from engine.events import Clue, ClueKind, Meter, OnProgress, Reply, Stop
 from engine.hardware import Hardware
 from engine.model import Model
 from engine.prompt import Prompts, en_prompts, render
@@ -25,10 +25,6 @@ from engine.sampling import Sampling
 
 # Stands for the question while the conversation is rendered, to find what comes before and after it.
 _MARK = "<<<question>>>"
-# A bullet or a number of a list; "3.5 metres", "10:30" and "J. Smith" are none.
-_BULLET = re.compile(r"^\s*(?:[-*\u2022\u00b7>#]+\s*|\(?\d{1,2}(?:[.):]\s+|\u3001\s*)|\(?[a-z]\)\s+)")
-_ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f", '"', "\u201d", ")")
-_CLUE_CHARACTERS = 300
 # Room that is kept in the window for a question and its answer.
 _ASKING_TOKENS = 512
 
@@ -123,13 +119,13 @@ class Memory(Model):
         instructions = [render(template, question=question) for _, template in asked]
         replies = self.generate_w_memory(instructions, max_new_tokens, stop=stop)
         return clean_clues(
-            [(kind, reply) for (kind, _), reply in zip(asked, replies, strict=True)], question, self.prompts
+            [(kind, Reply(reply)) for (kind, _), reply in zip(asked, replies, strict=True)], question, self.prompts
         )
 
     def key_points(self, max_new_tokens: int = 256, stop: Stop | None = None) -> tuple[Clue, ...]:
         """List the text's key points as clues, for finding the passages a summary needs."""
         reply = self.generate_w_memory(self.prompts.sum, max_new_tokens, stop=stop)[0]
-        return clean_clues([("point", reply)], "", self.prompts)
+        return clean_clues([("point", Reply(reply))], "", self.prompts)
 
     def save(self, path: str | Path) -> None:
         """Save the memory as safetensors; the folder is made when missing."""
@@ -197,23 +193,3 @@ class Memory(Model):
             raise InputError("The instruction is empty; give some text.")
         _, rest = self._conversation("-", self.prompts)
         return self.token_ids(self.harmless(instruction.strip()) + rest)
-
-
-def clean_clues(replies: Sequence[tuple[ClueKind, str]], question: str, prompts: Prompts) -> tuple[Clue, ...]:
-    """Turn a model's replies into clues: one a line, without bullets, echoes, repetitions and cut-off last lines."""
-    seen = {_plain(question), _plain(prompts.acknowledge)}
-    clues: list[Clue] = []
-    for kind, reply in replies:
-        lines = [_BULLET.sub("", line).strip().strip('"') for line in reply.splitlines() if line.strip()]
-        if len(lines) > 1 and not lines[-1].endswith(_ENDS):
-            lines.pop()
-        for line in lines:
-            key = _plain(line)
-            if len(key) >= 4 and key not in seen and not line.endswith((":", "\uff1a")):
-                seen.add(key)
-                clues.append(Clue(kind, line[:_CLUE_CHARACTERS]))
-    return tuple(clues)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\W+", "", text).casefold()

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from engine.encoder import Encoder
     from engine.hardware import Hardware
     from engine.model import Model
-    from engine.retrieval import Encoder
 
 DATA = Path(__file__).parent / "data"
 FAMILIES = ("llama", "qwen2", "qwen3", "mistral")
@@ -140,9 +140,9 @@ def engine_models() -> tuple[Model, Encoder]:
             importlib.metadata.distribution(wheel.distribution)
         except importlib.metadata.PackageNotFoundError:
             pytest.skip(f"{wheel.distribution} is not installed; it is listed in requirements-offline.txt")
+    from engine.encoder import Encoder
     from engine.hardware import detect
     from engine.model import Model
-    from engine.retrieval import Encoder
 
     hardware = detect("cpu", threads=2)
     return Model("auto", hardware=hardware), Encoder("auto", hardware=hardware)

@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from engine.clues import clean_clues
 from engine.errors import BundleError, Cancelled, ContextLengthError, InputError, NotMemorizedError
-from engine.events import Clue, Stop
-from engine.memory import Memory, clean_clues
+from engine.events import Reply, Stop
+from engine.memory import Memory
 from engine.model import Model
 from engine.prompt import en_prompts, render, zh_prompts
 
@@ -250,82 +251,9 @@ def test_a_saved_memory_holds_data_only(memory, tmp_path):
     assert header["__metadata__"] == {"model": memory.fingerprint, "language": "en"}
 
 
-# Clues
-
-
-def clues_in(reply: str, question: str = QUESTION) -> list[str]:
-    return [clue.text for clue in clean_clues([("span", reply)], question, en_prompts)]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "- Isolde Marrick was first.",
-        "* Isolde Marrick was first.",
-        "\u2022 Isolde Marrick was first.",
-        "1. Isolde Marrick was first.",
-        "12) Isolde Marrick was first.",
-        "(3) Isolde Marrick was first.",
-        "a) Isolde Marrick was first.",
-        "## Isolde Marrick was first.",
-        '  "Isolde Marrick was first."  ',
-    ],
-)
-def test_bullets_numbers_and_quotation_marks_are_taken_off(line):
-    assert clues_in(line) in (["Isolde Marrick was first."], ["Isolde Marrick was first"])
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "1867 was the year.",
-        "A tower was built.",
-        "I think so too.",
-        "3.5 metres were dug.",
-        "10:30 was the hour.",
-        "J.R. Smith was the pilot.",
-    ],
-)
-def test_what_only_looks_like_a_bullet_is_kept(line):
-    assert clues_in(line) == [line]
-
-
-def test_an_echo_of_the_question_is_no_clue():
-    assert clues_in(f"{QUESTION}\n- who was the FIRST keeper\nIt was Marrick.") == ["It was Marrick."]
-    assert clues_in(en_prompts.acknowledge) == []
-
-
-def test_repetitions_count_once():
-    replies = [("span", "The door is yellow.\nThe door is yellow!"), ("surrogate", "the door is YELLOW.\nWhat door?")]
-    assert clean_clues(replies, QUESTION, en_prompts) == (
-        Clue("span", "The door is yellow."),
-        Clue("surrogate", "What door?"),
-    )
-
-
-def test_a_last_line_that_was_cut_off_is_left_out_but_an_only_line_is_kept():
-    assert clues_in("The door is yellow.\nThe keeper was the wid") == ["The door is yellow."]
-    assert clues_in("The keeper was the wid") == ["The keeper was the wid"]
-
-
-@pytest.mark.parametrize("reply", ["", "\n \n", "...", "-", "1.", "ok", "***\n---"])
-def test_a_dull_reply_gives_no_clue(reply):
-    assert clues_in(reply) == []
-
-
-def test_a_long_line_is_cut():
-    assert [len(text) for text in clues_in("word " * 500)] == [300]
-
-
-def test_chinese_lines_without_spaces_are_kept():
-    reply = "1、灯塔建于一八七四年。\n2、守塔人名叫马格努斯。\n第三句没有写完的"
-    found = clean_clues([("span", reply)], "灯塔建于何时？", zh_prompts)
-    assert [clue.text for clue in found] == ["灯塔建于一八七四年。", "守塔人名叫马格努斯。"]
-
-
 def test_the_clues_of_a_question_are_spans_and_surrogates(memory):
     replies = [memory.recall(QUESTION, 24), memory.rewrite(QUESTION, 24)]
-    expected = clean_clues([("span", replies[0]), ("surrogate", replies[1])], QUESTION, en_prompts)
+    expected = clean_clues([("span", Reply(replies[0])), ("surrogate", Reply(replies[1]))], QUESTION, en_prompts)
     assert memory.clues(QUESTION, 24) == expected
     assert {clue.kind for clue in memory.key_points(24)} <= {"point"}
 
