@@ -82,5 +82,5 @@ def test_a_long_line_is_cut():
 
 def test_chinese_lines_without_spaces_are_kept():
     reply = "1、灯塔建于一八七四年。\n2、守塔人名叫马格努斯。\n第三句没有写完的"
-    found = clean_clues([("span", reply)], "灯塔建于何时？", zh_prompts)
+    found = clean_clues([("span", Reply(reply))], "灯塔建于何时？", zh_prompts)
     assert [clue.text for clue in found] == ["灯塔建于一八七四年。", "守塔人名叫马格努斯。"]
