@@ -21,6 +21,9 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from engine.hardware import SparseKernel
+from engine.sparse import sparse_prefill_attention
+
 SHARED_PREFIX = "memorag_shared_prefix"
 _KEY_BLOCK = 4096
 
@@ -34,13 +37,40 @@ class Prefix:
 
     @property
     def length(self) -> int:
-        """Number of remembered tokens."""
+        """Number of keys held."""
         return int(self.keys[0].shape[-2]) if self.keys else 0
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens that were read. A memory that condenses holds fewer keys than that (beacon_prefix.py)."""
+        return self.length
+
+    def peak(self, tokens: int) -> int:
+        """Return how many positions are needed while ``tokens`` more tokens are read or written."""
+        return self.length + tokens
 
     @property
     def nbytes(self) -> int:
         """Size in bytes."""
         return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
+
+    def first(self, length: int) -> Prefix:
+        """Return the first ``length`` tokens of this prefix, as views."""
+        if length >= self.length:
+            return self
+        return Prefix(
+            tuple(t[:, :, :length] for t in self.keys) if length else (),
+            tuple(t[:, :, :length] for t in self.values) if length else (),
+        )
+
+    def followed_by(self, rest: Prefix) -> Prefix:
+        """Return this prefix with what was read after it."""
+        if not self.keys:
+            return rest
+        return Prefix(
+            tuple(torch.cat(pair, dim=-2) for pair in zip(self.keys, rest.keys, strict=True)),
+            tuple(torch.cat(pair, dim=-2) for pair in zip(self.values, rest.values, strict=True)),
+        )
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return the tensors by name, for saving."""
@@ -144,12 +174,17 @@ def shared_prefix_attention(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     shared_prefix: Prefix | None = None,
+    sparse_kernel: SparseKernel | None = None,
     **kwargs: Any,  # noqa: ANN401 - transformers passes what it likes
 ) -> tuple[torch.Tensor, None]:
     """Attention of [batch, heads, n, head_dim] queries over a shared prefix and their own tail.
 
-    Without a prefix this is stock SDPA. Returns [batch, n, heads, head_dim] like every transformers attention.
+    Without a prefix this is stock SDPA, or sparse attention where a kernel for it is given. Returns
+    [batch, n, heads, head_dim] like every transformers attention.
     """
+    if sparse_kernel is not None:
+        scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+        return sparse_prefill_attention(query, key, value, scale, sparse_kernel), None
     if shared_prefix is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)  # type: ignore[no-any-return]
     layer = int(module.layer_idx)  # type: ignore[arg-type]

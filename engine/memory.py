@@ -7,29 +7,31 @@ tail, so asking never changes the memory and several threads may ask at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from engine import kv
-from engine.clues import clean_clues
 from engine.errors import BundleError, InputError, NotMemorizedError
-from engine.events import Clue, ClueKind, Meter, OnProgress, Reply, Stop
+from engine.events import Meter, OnProgress, Reply, Stop
 from engine.hardware import Hardware
 from engine.model import Model
-from engine.prompt import Prompts, en_prompts, render
+from engine.prompt import Prompts, en_prompts, prompts_for, render
+from engine.recall import Recaller
 from engine.sampling import Sampling
 
 # Stands for the question while the conversation is rendered, to find what comes before and after it.
 _MARK = "<<<question>>>"
 # Room that is kept in the window for a question and its answer.
 _ASKING_TOKENS = 512
+# The name of the token ids among the saved tensors.
+_IDS = "ids"
 
 
-class Memory(Model):
+class Memory(Model, Recaller):
     """A model with a memorised text. Built from a model name, or over a loaded Model whose weights it then shares."""
 
     def __init__(
@@ -37,15 +39,27 @@ class Memory(Model):
         model_name_or_path: str | Model,
         cache_dir: str | Path | None = None,
         access_token: str | None = None,
+        beacon_ratio: int = 4,
         load_in_4bit: bool = False,
         enable_flash_attn: bool = True,
+        enable_minference: bool = False,
         hardware: Hardware | None = None,
     ) -> None:
         if isinstance(model_name_or_path, Model):
             self.__dict__.update(vars(model_name_or_path))
         else:
-            super().__init__(model_name_or_path, cache_dir, access_token, load_in_4bit, enable_flash_attn, hardware)
-        self.prefix = kv.EMPTY
+            super().__init__(
+                model_name_or_path,
+                cache_dir,
+                access_token,
+                beacon_ratio,
+                load_in_4bit,
+                enable_flash_attn,
+                enable_minference,
+                hardware,
+            )
+        self.prefix = self.empty_prefix
+        self.ids: list[int] = []
         self.prompts = en_prompts
 
     def memorize(
@@ -55,39 +69,38 @@ class Memory(Model):
         on_progress: OnProgress | None = None,
         stop: Stop | None = None,
     ) -> None:
-        """Read ``context`` once and keep it.
+        """Read ``context`` once and keep it; what begins like the last one is not read again as far as it does.
 
         Raises:
             InputError: the context is empty.
             ContextLengthError: it does not fit the model's window.
             Cancelled: ``stop`` was set; what was memorised before is still there.
         """
-        head, _ = self._conversation(context, prompts)
-        ids = self.token_ids(head)
-        self.check_fits(len(ids), _ASKING_TOKENS)
-        meter = Meter("memorising", len(ids), on_progress)
-        self.prefix, self.prompts = self.read(ids, stop, meter.step), prompts
+        ids = self._ids_of(context, prompts)
+        known = self.prefix.first(_in_common(self.ids, ids))
+        meter = Meter("memorising", len(ids) - known.tokens, on_progress)
+        prefix = self.read(ids[known.tokens :], known, stop, meter.step)
+        self.prefix, self.ids, self.prompts = prefix, ids, prompts
+
+    def check_context(self, context: str, prompts: Prompts = en_prompts) -> None:
+        """Raise what ``memorize`` would raise about ``context``, without reading it."""
+        self._ids_of(context, prompts)
 
     @property
-    def is_memorized(self) -> bool:
-        """Whether there is anything to ask about."""
-        return self.prefix.length > 0
+    def tokens(self) -> int:
+        """Number of remembered tokens; 0 before anything was memorised."""
+        return self.prefix.tokens
 
-    def generate_w_memory(
-        self,
-        instructions: str | Sequence[str],
-        max_new_tokens: int = 128,
-        temperature: float = 0.0,
-        stop: Stop | None = None,
-    ) -> list[str]:
-        """Put each instruction to the memory as the conversation's next turn, all of them as one batch.
+    @property
+    def nbytes(self) -> int:
+        """Size of the keys and values in bytes."""
+        return self.prefix.nbytes
 
-        Raises:
-            NotMemorizedError: nothing has been memorised.
-            ContextLengthError, Cancelled: as ``generate``.
-        """
-        wanted = [instructions] if isinstance(instructions, str) else list(instructions)
-        rows = [self._turn(instruction) for instruction in wanted]
+    def replies_w_memory(
+        self, instructions: Sequence[str], max_new_tokens: int, temperature: float = 0.0, stop: Stop | None = None
+    ) -> list[Reply]:
+        """Put each instruction to the memory as the conversation's next turn, all of them as one batch."""
+        rows = [self._turn(instruction) for instruction in instructions]
         return self.complete(rows, Sampling(max_new_tokens, temperature), self.prefix, stop)
 
     def stream_w_memory(
@@ -97,81 +110,81 @@ class Memory(Model):
         sampling = Sampling(max_new_tokens, temperature, repetition_penalty=1.0 if self.is_able else 1.05)
         yield from self.stream_ids(self._turn(instruction), sampling, self.prefix, stop)
 
-    def recall(self, question: str, max_new_tokens: int = 128) -> str:
-        """Recall facts that help to answer ``question``, one on each line."""
-        return self.generate_w_memory(render(self.prompts.span, question=question), max_new_tokens)[0]
-
-    def rewrite(self, question: str, max_new_tokens: int = 128) -> str:
-        """Rewrite ``question`` into simpler surrogate questions, one on each line."""
-        return self.generate_w_memory(render(self.prompts.sur, question=question), max_new_tokens)[0]
-
-    def answer(self, question: str, max_new_tokens: int = 256, temperature: float = 0.0) -> str:
-        """Answer ``question`` from the memory alone."""
-        return self.generate_w_memory(render(self.prompts.qa, question=question), max_new_tokens, temperature)[0]
-
-    def summarize(self, max_new_tokens: int = 256) -> str:
-        """List the key points of the memorised text, one on each line."""
-        return self.generate_w_memory(self.prompts.sum, max_new_tokens)[0]
-
-    def clues(self, question: str, max_new_tokens: int = 128, stop: Stop | None = None) -> tuple[Clue, ...]:
-        """Recall spans and surrogate questions for ``question`` together, cleaned and without repetitions."""
-        asked: list[tuple[ClueKind, str]] = [("span", self.prompts.span), ("surrogate", self.prompts.sur)]
-        instructions = [render(template, question=question) for _, template in asked]
-        replies = self.generate_w_memory(instructions, max_new_tokens, stop=stop)
-        return clean_clues(
-            [(kind, Reply(reply)) for (kind, _), reply in zip(asked, replies, strict=True)], question, self.prompts
-        )
-
-    def key_points(self, max_new_tokens: int = 256, stop: Stop | None = None) -> tuple[Clue, ...]:
-        """List the text's key points as clues, for finding the passages a summary needs."""
-        reply = self.generate_w_memory(self.prompts.sum, max_new_tokens, stop=stop)[0]
-        return clean_clues([("point", Reply(reply))], "", self.prompts)
-
     def save(self, path: str | Path) -> None:
-        """Save the memory as safetensors; the folder is made when missing."""
+        """Save the memory as safetensors; the folder is made when missing.
+
+        Raises:
+            NotMemorizedError: nothing has been memorised.
+            BundleError: the file cannot be written (a full disk, say).
+        """
         if not self.is_memorized:
             raise NotMemorizedError("There is nothing to save: call memorize first.")
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        facts = {"model": self.fingerprint, "language": self.prompts.language}
-        save_file(self.prefix.tensors(), target, metadata=facts)
+        facts = {"model": self.fingerprint, "name": self.name, "language": self.prompts.language}
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            save_file(self.tensors(), target, metadata=facts)
+        except (OSError, SafetensorError) as error:
+            raise BundleError(f"The memory {target.name!r} could not be written; is the disk full?") from error
 
     def load(self, path: str | Path) -> None:
-        """Load a memory that ``save`` wrote with the same model.
+        """Load a memory that ``save`` wrote with the same model. The file is memory-mapped, not read.
 
         Raises:
             BundleError: it cannot be read, or was made by another model.
         """
-        from safetensors import safe_open
-
-        from engine.prompt import prompts_for
-
+        name = Path(path).name
         try:
             with safe_open(str(path), framework="pt") as file:
                 facts = file.metadata() or {}
             if facts.get("model") != self.fingerprint:
+                maker = f"{facts.get('name', 'an unknown model')} ({facts.get('model', 'no fingerprint')})"
                 raise BundleError(
-                    f"The memory {Path(path).name!r} was made by another model than {self.name}; memorise again."
+                    f"The memory {name!r} was made by {maker}, but {self.name} ({self.fingerprint}) is in use; "
+                    "memorise again."
                 )
             self.restore(load_file(path), prompts_for(facts.get("language", "en")))
         except (OSError, SafetensorError) as error:
-            raise BundleError(f"The memory {Path(path).name!r} cannot be read; memorise again.") from error
+            raise BundleError(f"The memory {name!r} is damaged and cannot be read; memorise again.") from error
 
-    def restore(self, tensors: dict[str, torch.Tensor], prompts: Prompts) -> None:
-        """Take over the tensors of a saved prefix made by this very model."""
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return what is remembered by name, for saving: keys, values and token ids (int32)."""
+        return {**self.prefix.tensors(), _IDS: torch.tensor(self.ids, dtype=torch.int32)}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], prompts: Prompts) -> None:
+        """Take over what ``tensors`` of a memory with this very model returned.
+
+        Raises:
+            BundleError: they are not of this model's shape.
+        """
+        ids = tensors.get(_IDS, torch.empty(0)).tolist()
+        held = {name: tensor for name, tensor in tensors.items() if name != _IDS}
+        names = set(self._shapes(0))
+        prefix = self.empty_prefix.from_tensors(held) if names <= set(held) else self.empty_prefix
+        shapes = self._shapes(prefix.length)
+        found = {name: tuple(tensor.shape) for name, tensor in held.items() if name in names}
+        if not ids or prefix.tokens != len(ids) or found != shapes or set(held) != set(prefix.tensors()):
+            odd = next((f"{name} {shape}" for name, shape in found.items() if shapes.get(name) != shape), "none")
+            raise BundleError(
+                f"The memory has {len(ids)} tokens and {len(held)} tensors, the odd one {odd}; {self.name} takes "
+                f"{len(names)} like keys.0 {self._shapes(len(ids))['keys.0']}. Memorise the text again."
+            )
+        device, dtype = self.net.device, self.hardware.torch_dtype
+        keys, values = (tuple(t.to(device, dtype) for t in some) for some in (prefix.keys, prefix.values))
+        self.prefix, self.ids, self.prompts = replace(prefix, keys=keys, values=values), ids, prompts
+
+    def _shapes(self, length: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes that the tensors of a memory of ``length`` tokens have."""
         config = self.net.config.get_text_config()
-        if len(tensors) != 2 * int(config.num_hidden_layers):
-            raise BundleError(f"The memory does not have the layers of {self.name}; memorise the text again.")
-        lengths = {t.shape[-2] for t in tensors.values() if t.dim() == 4 and t.shape[0] == 1}
-        heads = {t.shape[1] for t in tensors.values() if t.dim() == 4}
-        if (
-            len(lengths) != 1
-            or heads != {int(config.num_key_value_heads)}
-            or any(t.dim() != 4 for t in tensors.values())
-        ):
-            raise BundleError(f"The memory does not have the shape of {self.name}; memorise the text again.")
-        moved = {name: t.to(self.net.device, self.hardware.torch_dtype) for name, t in tensors.items()}
-        self.prefix, self.prompts = kv.Prefix.from_tensors(moved), prompts
+        dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        shape = (1, int(config.num_key_value_heads), length, int(dim))
+        return {f"{kind}.{i}": shape for kind in ("keys", "values") for i in range(int(config.num_hidden_layers))}
+
+    def _ids_of(self, context: str, prompts: Prompts) -> list[int]:
+        head, _ = self._conversation(context, prompts)
+        ids = self.token_ids(head)
+        self.check_room(self.empty_prefix, len(ids), _ASKING_TOKENS)
+        return ids
 
     def _conversation(self, context: str, prompts: Prompts) -> tuple[str, str]:
         """Render the conversation; return what stands before the question and what stands after it."""
@@ -187,9 +200,11 @@ class Memory(Model):
 
     def _turn(self, instruction: str) -> list[int]:
         """Return the token ids that continue the memorised conversation with ``instruction``."""
-        if not self.is_memorized:
-            raise NotMemorizedError("Nothing has been memorised yet: call memorize first.")
-        if not instruction.strip():
-            raise InputError("The instruction is empty; give some text.")
+        asked = self._check_turn(instruction)
         _, rest = self._conversation("-", self.prompts)
-        return self.token_ids(self.harmless(instruction.strip()) + rest)
+        return self.token_ids(self.harmless(asked) + rest)
+
+
+def _in_common(some: Sequence[int], others: Sequence[int]) -> int:
+    """Return the length of the longest common beginning."""
+    return next((i for i, (a, b) in enumerate(zip(some, others, strict=False)) if a != b), min(len(some), len(others)))

@@ -1,7 +1,6 @@
 """A local causal language model: loading, chat template, batched generation, streaming, stopping.
 
-Generation is a plain loop over forward passes, so that it can be stopped between any two of them, can start from a
-shared KV prefix, and yields tokens without a second thread. Knows nothing about memories, documents or evidence.
+Texts in, texts out; ``decoding`` does it for token ids. Knows nothing about memories, documents or evidence.
 """
 
 from __future__ import annotations
@@ -10,15 +9,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine import hub, kv
+from engine.beacon import Beacons
+from engine.beacon_prefix import config_of
+from engine.decoding import Decoder, OnRead
 from engine.errors import ContextLengthError, InputError, ModelError
-from engine.events import Stop
+from engine.events import Reply, Stop
 from engine.hardware import FLASH_ATTENTION, SDPA, Hardware, detect
-from engine.sampling import Chooser, Sampling
+from engine.sampling import Sampling
 from engine.settings import default_cache_dir
 
 Message = dict[str, str]
@@ -38,21 +39,29 @@ class Model:
         model_name_or_path: str,
         cache_dir: str | Path | None = None,
         access_token: str | None = None,
+        beacon_ratio: int = 4,
         load_in_4bit: bool = False,
         enable_flash_attn: bool = True,
+        enable_minference: bool = False,
         hardware: Hardware | None = None,
     ) -> None:
-        """Load a model by folder, Hub name, or "auto".
+        """Load a model by folder, Hub name, or "auto". ``beacon_ratio`` matters to beacon models only (beacon.py).
 
         Raises:
+            InputError: 4-bit loading or a beacon ratio that is not possible.
             ModelError: it cannot be found, verified or loaded.
         """
-        self.hardware = hardware or detect(load_in_4bit=load_in_4bit, enable_flash_attn=enable_flash_attn)
-        self.name, self.reason = model_name_or_path, f"{model_name_or_path}, as asked for"
-        if model_name_or_path == "auto":
-            self.name, self.reason = hub.choose("memory", self.hardware)
-        folder = hub.locate(self.name, Path(cache_dir) if cache_dir else default_cache_dir(), access_token)
-        self.fingerprint = hub.fingerprint(folder)
+        self.hardware = hardware or detect(
+            load_in_4bit=load_in_4bit, enable_flash_attn=enable_flash_attn, enable_minference=enable_minference
+        )
+        wanted, chosen = model_name_or_path, None
+        if wanted == "auto":
+            wanted, chosen = hub.choose("memory", self.hardware)
+        folder = hub.locate(wanted, Path(cache_dir) if cache_dir else default_cache_dir(), access_token)
+        # Where on a disk a person keeps a model is nobody's business.
+        self.name = folder.name if Path(wanted).expanduser().is_dir() else wanted
+        self.reason = chosen or f"{self.name}, as asked for"
+        self.folder, self.fingerprint = folder, hub.fingerprint(folder)
         kv.register()
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(str(folder), padding_side="left")
@@ -62,12 +71,12 @@ class Model:
         if self.tokenizer.chat_template is None:
             raise ModelError(f"The model {self.name!r} has no chat template; choose an instruct or chat model.")
         self.context_length = int(self.net.config.get_text_config().max_position_embeddings)
-        self._end_ids = self._read_end_ids()
+        self.decoder = self._make_decoder(beacon_ratio)
         special = {str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special}
         self._control = sorted(special | set(self.tokenizer.all_special_tokens), key=len, reverse=True)
 
     def _load(self, folder: Path) -> Any:  # noqa: ANN401 - a transformers model
-        net = AutoModelForCausalLM.from_pretrained(
+        return AutoModelForCausalLM.from_pretrained(
             str(folder),
             dtype=self.hardware.torch_dtype,
             attn_implementation=self.hardware.attention,
@@ -75,17 +84,25 @@ class Model:
             device_map=None if self.hardware.device == "cpu" else self.hardware.device,
             use_safetensors=True,
         ).eval()
+
+    def _make_decoder(self, beacon_ratio: int) -> Decoder:
+        beacon_config = config_of(self.net.config, beacon_ratio)
+        beacons = Beacons.attach(self.net, self.folder, beacon_config) if beacon_config is not None else None
         # Sharing the prefix saves more than any kernel: flash attention is for the models that cannot share one.
         fitting = self.hardware.attention in (SDPA, FLASH_ATTENTION)
-        self.shares_prefix = fitting and kv.supports_shared_prefix(net.config.get_text_config())
-        if self.shares_prefix:
-            net.set_attn_implementation(kv.SHARED_PREFIX)
-        return net
-
-    def _read_end_ids(self) -> frozenset[int]:
+        shares_prefix = fitting and kv.supports_shared_prefix(self.net.config.get_text_config())
+        if shares_prefix:
+            self.net.set_attn_implementation(kv.SHARED_PREFIX)
         configured = self.net.generation_config.eos_token_id
-        ids = set(configured if isinstance(configured, list) else [configured])
-        return frozenset(int(i) for i in (*ids, self.tokenizer.eos_token_id) if i is not None)
+        ends = {*(configured if isinstance(configured, list) else [configured]), self.tokenizer.eos_token_id} - {None}
+        pad = self.tokenizer.pad_token_id
+        # On a CPU a larger model takes fewer tokens at a time, so that a stop is noticed in time.
+        larger = self.parameters / SMALL_PARAMETERS if self.hardware.device == "cpu" else 1.0
+        block = int(self.hardware.prefill_block / max(1.0, larger))
+        pad = min(ends) if pad is None else pad
+        return Decoder(
+            self.net, block, pad, frozenset(map(int, ends)), shares_prefix, beacons, self.hardware.sparse_kernel()
+        )
 
     @property
     def parameters(self) -> int:
@@ -93,10 +110,9 @@ class Model:
         return int(self.net.num_parameters())
 
     @property
-    def _block(self) -> int:
-        """Tokens of one forward pass: on a CPU fewer for a larger model, so that a stop is noticed in time."""
-        larger = self.parameters / SMALL_PARAMETERS if self.hardware.device == "cpu" else 1.0
-        return int(self.hardware.prefill_block / max(1.0, larger))
+    def tokenizer_name(self) -> str:
+        """Kind and size of the tokenizer."""
+        return f"{type(self.tokenizer).__name__} of {len(self.tokenizer)} tokens"
 
     @property
     def is_able(self) -> bool:
@@ -143,9 +159,9 @@ class Model:
             ContextLengthError: prompt and answer do not fit the model's window.
             Cancelled: ``stop`` was set.
         """
-        wanted = [prompts] if isinstance(prompts, str) else list(prompts)
+        wanted = [prompts] if isinstance(prompts, str) else prompts
         ids = [self.chat_ids(prompt) for prompt in wanted]
-        return self.complete(ids, Sampling(max_new_tokens, temperature, seed), stop=stop)
+        return [reply.text for reply in self.complete(ids, Sampling(max_new_tokens, temperature, seed), stop=stop)]
 
     def stream(
         self,
@@ -173,19 +189,20 @@ class Model:
         sampling: Sampling,
         prefix: kv.Prefix = kv.EMPTY,
         stop: Stop | None = None,
-    ) -> list[str]:
-        """Continue each row of token ids after ``prefix``, all rows as one batch; return the new texts."""
+    ) -> list[Reply]:
+        """Continue each row of token ids after ``prefix``, all rows as one batch."""
         if not rows:
             return []
-        if len(rows) > 1 and prefix.keys and not kv.supports_shared_prefix(self.net.config.get_text_config()):
-            # A sliding window counts the padding between the prefix and a shorter row as if it were text.
+        if len(rows) > 1 and prefix.keys and not self._takes_batches():
             return [self.complete([row], sampling, prefix, stop)[0] for row in rows]
+        self.check_room(prefix, max(map(len, rows)), sampling.max_new_tokens)
         made: list[list[int]] = [[] for _ in rows]
-        for step in self._decode(rows, sampling, prefix, stop):
+        for step in self.decoder.steps(rows, sampling, prefix, stop):
             for row, token in zip(made, step, strict=True):
                 if token is not None:
                     row.append(token)
-        return [str(self.tokenizer.decode(row, skip_special_tokens=True)).strip() for row in made]
+        texts = [str(self.tokenizer.decode(row, skip_special_tokens=True)).strip() for row in made]
+        return [Reply(text, len(row) == sampling.max_new_tokens) for text, row in zip(texts, made, strict=True)]
 
     def stream_ids(
         self,
@@ -195,9 +212,10 @@ class Model:
         stop: Stop | None = None,
     ) -> Iterator[str]:
         """Continue one row of token ids after ``prefix``, yielding text. A token inside a character is held back."""
+        self.check_room(prefix, len(ids), sampling.max_new_tokens)
         made: list[int] = []
         shown = 0  # tokens whose text has been yielded
-        for (token,) in self._decode([ids], sampling, prefix, stop):
+        for (token,) in self.decoder.steps([ids], sampling, prefix, stop):
             if token is None:
                 break
             made.append(token)
@@ -213,17 +231,34 @@ class Model:
         if rest := str(self.tokenizer.decode(made[start:], skip_special_tokens=True))[len(before) :].rstrip("\ufffd"):
             yield rest
 
-    def read(self, ids: list[int], stop: Stop | None = None, on_read: Any = None) -> kv.Prefix:  # noqa: ANN401
-        """Read token ids once and return their keys and values; ``on_read(done)`` is called after every block.
+    def read(
+        self, ids: list[int], prefix: kv.Prefix = kv.EMPTY, stop: Stop | None = None, on_read: OnRead | None = None
+    ) -> kv.Prefix:
+        """Read token ids after ``prefix``; return the keys and values of both. ``on_read(done)`` follows every block.
 
         Raises:
             ContextLengthError: the text does not fit the model's window.
+            Cancelled: ``stop`` was set.
         """
-        self.check_fits(len(ids), 0)
-        cache = self._cache(kv.EMPTY, len(ids))
-        tokens = torch.tensor([ids], device=self.net.device)
-        self._prefill(tokens, torch.ones_like(tokens), cache, stop, on_read)
-        return cache.freeze()
+        self.check_room(prefix, len(ids), 0)
+        return self.decoder.read(ids, prefix, stop, on_read)
+
+    @property
+    def empty_prefix(self) -> kv.Prefix:
+        """What a memory of this model begins with."""
+        return self.decoder.beacons.empty if self.decoder.beacons is not None else kv.EMPTY
+
+    def check_room(self, prefix: kv.Prefix, tokens: int, max_new_tokens: int) -> None:
+        """Raise ContextLengthError unless so many tokens can be read after ``prefix``, and written after that."""
+        self.check_fits(prefix.peak(tokens + max_new_tokens) - max_new_tokens, max_new_tokens)
+
+    def _takes_batches(self) -> bool:
+        """Whether rows of different lengths may continue a prefix together.
+
+        A sliding window counts the padding between the prefix and a shorter row as if it were text, and windows of
+        beacons would end at different places.
+        """
+        return self.decoder.beacons is None and kv.supports_shared_prefix(self.net.config.get_text_config())
 
     def check_fits(self, prompt_tokens: int, max_new_tokens: int) -> None:
         """Raise ContextLengthError unless prompt and answer fit the model's window."""
@@ -232,78 +267,6 @@ class Model:
                 f"The prompt has {prompt_tokens} tokens and the answer may have {max_new_tokens}, but {self.name} "
                 f"reads at most {self.context_length} tokens; shorten the text or lower max_new_tokens."
             )
-
-    def _cache(self, prefix: kv.Prefix, capacity: int) -> kv.TailCache:
-        layers = int(self.net.config.get_text_config().num_hidden_layers)
-        return kv.TailCache(prefix, layers, capacity, joined=not self.shares_prefix)
-
-    @torch.inference_mode()
-    def _prefill(
-        self,
-        ids: torch.Tensor,
-        mask: torch.Tensor,
-        cache: kv.TailCache,
-        stop: Stop | None,
-        on_read: Any = None,  # noqa: ANN401 - called with the number of tokens read
-    ) -> torch.Tensor:
-        """Feed [batch, n] token ids block by block; return the last logits [batch, vocabulary] in float32."""
-        block, length = max(1, self._block // ids.shape[0]), ids.shape[1]
-        positions = (mask.cumsum(-1) - 1).clamp(min=0) + cache.prefix.length
-        logits = torch.empty(0)
-        for start in range(0, length, block):
-            if stop is not None:
-                stop.check()
-            end = min(start + block, length)
-            logits = self._forward(ids[:, start:end], mask[:, :end], positions[:, start:end], cache)
-            if on_read is not None:
-                on_read(end)
-        return logits
-
-    def _forward(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: kv.TailCache
-    ) -> torch.Tensor:
-        if cache.joined and cache.prefix.keys:
-            past = mask.new_ones(mask.shape[0], cache.prefix.length)
-            mask = torch.cat([past, mask], dim=1)
-        output = self.net(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-            **cache.forward_arguments(),
-        )
-        logits: torch.Tensor = output.logits[:, -1].float()
-        return logits
-
-    @torch.inference_mode()
-    def _decode(
-        self, rows: Sequence[list[int]], sampling: Sampling, prefix: kv.Prefix, stop: Stop | None
-    ) -> Iterator[list[int | None]]:
-        """Yield per step one new token id per row, None for a row that has ended."""
-        longest = max(len(row) for row in rows)
-        self.check_fits(prefix.length + longest, sampling.max_new_tokens)
-        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else next(iter(self._end_ids))
-        device = self.net.device
-        ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows], device=device)
-        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
-        cache = self._cache(prefix, longest + sampling.max_new_tokens)
-        logits = self._prefill(ids, mask, cache, stop)
-        chooser = Chooser(sampling, len(rows), logits.device)
-        ended = [False] * len(rows)
-        for _ in range(sampling.max_new_tokens):
-            chosen = chooser.next(logits)
-            tokens = chosen.tolist()
-            ended = [done or token in self._end_ids for done, token in zip(ended, tokens, strict=True)]
-            if all(ended):
-                return
-            yield [None if done else token for done, token in zip(ended, tokens, strict=True)]
-            if stop is not None:
-                stop.check()
-            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-            positions = mask.sum(-1, keepdim=True) - 1 + prefix.length
-            logits = self._forward(chosen[:, None], mask, positions, cache)
 
 
 def fast_token_spans(tokenizer: Any, texts: Sequence[str]) -> list[list[tuple[int, int]]]:  # noqa: ANN401

@@ -34,7 +34,8 @@ CHAT_TEMPLATE = (
 )
 
 
-def _tokenizer() -> Any:
+def make_tokenizer() -> Any:
+    """A small byte-level tokenizer with a chat template, as tiny models have it."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -62,7 +63,7 @@ def _tiny_model(family: str, folder: Path) -> Path:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    tokenizer = _tokenizer()
+    tokenizer = make_tokenizer()
     options: dict[str, Any] = {"head_dim": 16} if family == "qwen3" else {}
     options |= {"sliding_window": None} if family == "mistral" else {}
     config = AutoConfig.for_model(

@@ -50,36 +50,34 @@ def logits_of(model: Model, rows: list[list[int]], prefix: kv.Prefix) -> torch.T
     longest = max(map(len, rows))
     ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    return model._prefill(ids, mask, model._cache(prefix, longest), None)
+    return model.decoder.prefill(ids, mask, model.decoder.cache(prefix, longest))
 
 
 def greedy(model: Model, rows: list[list[int]], prefix: kv.Prefix, steps: int = STEPS) -> list[list[int]]:
-    made = list(model._decode(rows, Sampling(steps), prefix, None))
+    made = list(model.decoder.steps(rows, Sampling(steps), prefix))
     return [list(row) for row in zip(*made, strict=True)]
 
 
 def endless(model: Model, block: int | None = None) -> Model:
     """The same model, which never ends early, and reads in blocks of another size."""
     twin = copy.copy(model)
-    twin._end_ids = frozenset()
-    if block is not None:
-        twin.hardware = replace(model.hardware, prefill_block=block)
+    twin.decoder = replace(model.decoder, end_ids=frozenset(), block=block or model.decoder.block)
     return twin
 
 
 @pytest.fixture(scope="module")
 def reference(family_model):
-    return stock(family_model.name)
+    return stock(str(family_model.folder))
 
 
 @pytest.fixture(scope="module", params=["shared", "joined"])
 def model(request, family_model, hardware32):
     """A model that shares its prefix, or one whose attention cannot, of every family."""
     if request.param == "shared":
-        assert family_model.shares_prefix
+        assert family_model.decoder.shares_prefix
         return endless(family_model)
-    joined = Model(family_model.name, hardware=replace(hardware32, attention="eager"))
-    assert not joined.shares_prefix
+    joined = Model(str(family_model.folder), hardware=replace(hardware32, attention="eager"))
+    assert not joined.decoder.shares_prefix
     return endless(joined)
 
 
@@ -142,7 +140,7 @@ def test_two_threads_get_what_one_gets(model):
 def test_generations_interleaved_in_one_thread_do_not_disturb_each_other(model):
     past, rows = ids_of(model)
     prefix = model.read(past)
-    runs = [model._decode([row], Sampling(STEPS), prefix, None) for row in rows]
+    runs = [model.decoder.steps([row], Sampling(STEPS), prefix) for row in rows]
     steps = [[token for (token,) in step] for step in islice(zip(*runs, strict=True), STEPS)]
     assert [list(row) for row in zip(*steps, strict=True)] == [greedy(model, [row], prefix)[0] for row in rows]
 
@@ -155,18 +153,19 @@ def test_a_sliding_window_is_kept_when_it_cannot_share(tmp_path, tiny_folder_of,
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         (tmp_path / name).write_bytes((tiny_folder_of("mistral") / name).read_bytes())
     model = endless(Model(str(tmp_path), hardware=hardware32), block=7)
-    assert not model.shares_prefix
+    assert not model.decoder.shares_prefix
     past, rows = ids_of(model)
     assert len(past) > 16, "longer than the window, or this shows nothing"
     reference = stock(str(tmp_path))
     expected = [model.tokenizer.decode(plain_greedy(reference, past + row), skip_special_tokens=True) for row in rows]
-    assert model.complete(rows, Sampling(STEPS), model.read(past)) == [text.strip() for text in expected]
+    replies = model.complete(rows, Sampling(STEPS), model.read(past))
+    assert [reply.text for reply in replies] == [text.strip() for text in expected]
 
 
 def test_the_prefix_is_not_copied_into_the_cache(family_model):
     past, _ = ids_of(family_model)
     prefix = family_model.read(past)
-    cache = family_model._cache(prefix, 32)
+    cache = family_model.decoder.cache(prefix, 32)
     keys = torch.randn(3, 2, 4, prefix.keys[0].shape[-1])
     found, _ = cache.layers[0].update(keys, keys)
     assert found.shape[-2] == 4, "attention is given the tail alone"
@@ -175,9 +174,9 @@ def test_the_prefix_is_not_copied_into_the_cache(family_model):
 
 
 def test_a_frozen_prefix_keeps_no_empty_tail_alive(tiny_model):
-    cache = tiny_model._cache(kv.EMPTY, 500)
+    cache = tiny_model.decoder.cache(kv.EMPTY, 500)
     ids = torch.ones(1, 5, dtype=torch.long)
-    tiny_model._prefill(ids, torch.ones_like(ids), cache, None)
+    tiny_model.decoder.prefill(ids, torch.ones_like(ids), cache)
     prefix = cache.freeze()
     assert prefix.length == 5
     assert sum(t.untyped_storage().nbytes() for t in (*prefix.keys, *prefix.values)) == prefix.nbytes

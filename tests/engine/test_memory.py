@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from engine.clues import clean_clues
 from engine.errors import BundleError, Cancelled, ContextLengthError, InputError, NotMemorizedError
-from engine.events import Reply, Stop
+from engine.events import Clue, Reply, Stop
 from engine.memory import Memory
 from engine.model import Model
 from engine.prompt import en_prompts, render, zh_prompts
+from engine.sampling import Sampling
 
 CONTEXT = "The tower was begun in 1867. The first keeper was Isolde Marrick. The door is saffron yellow."
 QUESTION = "Who was the first keeper?"
@@ -79,9 +81,7 @@ def test_braces_in_a_context_do_no_harm(tiny_model):
 def test_a_question_after_the_memory_is_answered_as_after_the_whole_text(memory, tiny_model):
     head, rest = memory._conversation(CONTEXT, en_prompts)
     whole = tiny_model.token_ids(head) + tiny_model.token_ids(QUESTION + rest)
-    from engine.sampling import Sampling
-
-    assert memory.generate_w_memory(QUESTION, 16) == tiny_model.complete([whole], Sampling(16))
+    assert memory.generate_w_memory(QUESTION, 16) == [tiny_model.complete([whole], Sampling(16))[0].text]
 
 
 # Asking
@@ -100,6 +100,92 @@ def test_asking_does_not_change_the_memory(memory):
 def test_several_instructions_at_once_are_answered_as_one_by_one(memory):
     asked = ["Who?", "What colour is the door at the foot of the tower?", "When was it begun?"]
     assert memory.generate_w_memory(asked, 12) == [memory.generate_w_memory(text, 12)[0] for text in asked]
+
+
+def test_the_memory_is_the_same_after_a_hundred_questions(memory):
+    before, first = tensors_of(memory), memory.answer(QUESTION, 8)
+    for number in range(100):
+        memory.answer(f"What stands in line {number}?", 2)
+    assert same(before, tensors_of(memory))
+    assert memory.answer(QUESTION, 8) == first
+
+
+@pytest.fixture(scope="module")
+def family_memory(family_model):
+    memory = Memory(family_model)
+    memory.memorize(CONTEXT)
+    return memory
+
+
+def test_every_family_answers_from_the_memory_as_without_it(family_memory):
+    """Token for token what the model says when it reads the whole conversation anew."""
+    head, rest = family_memory._conversation(CONTEXT, en_prompts)
+    for question in (QUESTION, "What colour is the door?"):
+        whole = family_memory.token_ids(head + question + rest)
+        assert family_memory.replies_w_memory([question], 16) == family_memory.complete([whole], Sampling(16))
+
+
+def test_every_family_gives_to_many_what_it_gives_to_one(family_memory):
+    questions = ["Who?", QUESTION, "What colour is the door at the foot of the tower, and who painted it so?"]
+    alone = [family_memory.generate_w_memory(question, 12)[0] for question in questions]
+    assert family_memory.generate_w_memory(questions, 12) == alone
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(lambda q: family_memory.generate_w_memory(q, 12)[0], questions)) == alone
+
+
+def test_every_family_is_saved_and_loaded_without_a_difference(family_memory, tmp_path):
+    family_memory.save(tmp_path / "memory.bin")
+    again = Memory(family_memory)
+    again.load(tmp_path / "memory.bin")
+    assert same(tensors_of(again), tensors_of(family_memory))
+    assert again.ids == family_memory.ids
+    assert again.answer(QUESTION, 12) == family_memory.answer(QUESTION, 12)
+
+
+# Going on
+
+
+def count_read(memory: Memory, context: str) -> int:
+    seen = []
+    memory.memorize(context, on_progress=seen.append)
+    return seen[-1].total if seen else 0
+
+
+def test_what_the_texts_have_in_common_is_read_once(family_model):
+    grown, fresh = Memory(family_model), Memory(family_model)
+    long = f"{CONTEXT}\n\nThe last keeper was Pell Oduya. The lamp became automatic in 1991."
+    first = count_read(grown, CONTEXT)
+    added = count_read(grown, long)
+    whole = count_read(fresh, long)
+    assert grown.ids == fresh.ids
+    assert added < whole - first / 2, "only what is new, and the end of the conversation, is read"
+    for ours, theirs in zip(tensors_of(grown), tensors_of(fresh), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+    assert grown.answer(QUESTION, 16) == fresh.answer(QUESTION, 16)
+    back = count_read(grown, CONTEXT)
+    assert 0 < back < first / 2
+    assert grown.tokens == first
+
+
+def test_a_memory_that_was_copied_stays_as_it_is_while_the_copy_goes_on(memory):
+    before, tensors = memory.answer(QUESTION, 8), tensors_of(memory)
+    grown = copy.copy(memory)
+    grown.memorize(f"{CONTEXT} The last keeper was Pell Oduya.")
+    assert grown.tokens > memory.tokens
+    assert same(tensors, tensors_of(memory))
+    assert memory.answer(QUESTION, 8) == before
+
+
+def test_the_same_text_again_is_not_read_again(memory):
+    before = memory.prefix
+    assert count_read(memory, CONTEXT) == 0
+    assert memory.prefix is before
+
+
+def test_a_draft_is_the_memorys_whole_answer(memory):
+    clues = memory.clues(QUESTION, 24, with_draft=True)
+    assert clues[-1] == Clue("draft", memory.answer(QUESTION, 24))
+    assert clues[:-1] == memory.clues(QUESTION, 24)
 
 
 def test_two_threads_may_ask_at_once(memory):
@@ -214,7 +300,7 @@ def test_there_must_be_something_to_save(tiny_model, tmp_path):
 def test_a_memory_of_another_model_is_refused(memory, tmp_path, tiny_folder_of, hardware32):
     memory.save(tmp_path / "memory.bin")
     other = Memory(Model(str(tiny_folder_of("qwen3")), hardware=hardware32))
-    with pytest.raises(BundleError, match="another model"):
+    with pytest.raises(BundleError, match=r"made by tiny-llama\d* \(\w{16}\), but tiny-qwen3\d* \(\w{16}\) is in use"):
         other.load(tmp_path / "memory.bin")
     assert not other.is_memorized
 
@@ -237,9 +323,9 @@ def test_a_memory_with_too_few_layers_is_refused(memory, tmp_path):
     tensors = load_file(tmp_path / "memory.bin")
     tensors.pop("keys.2")
     tensors.pop("values.2")
-    facts = {"model": memory.fingerprint, "language": "en"}
+    facts = {"model": memory.fingerprint, "name": memory.name, "language": "en"}
     save_file(tensors, tmp_path / "short.bin", metadata=facts)
-    with pytest.raises(BundleError, match="layers"):
+    with pytest.raises(BundleError, match=r"4 tensors.*takes 6"):
         memory.load(tmp_path / "short.bin")
 
 
@@ -247,8 +333,11 @@ def test_a_saved_memory_holds_data_only(memory, tmp_path):
     memory.save(tmp_path / "memory.bin")
     data = (tmp_path / "memory.bin").read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    assert set(header) == {f"{kind}.{layer}" for kind in ("keys", "values") for layer in range(3)} | {"__metadata__"}
-    assert header["__metadata__"] == {"model": memory.fingerprint, "language": "en"}
+    assert set(header) == {f"{kind}.{layer}" for kind in ("keys", "values") for layer in range(3)} | {
+        "__metadata__",
+        "ids",
+    }
+    assert header["__metadata__"] == {"model": memory.fingerprint, "name": memory.name, "language": "en"}
 
 
 def test_the_clues_of_a_question_are_spans_and_surrogates(memory):

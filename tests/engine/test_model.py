@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
 from engine.errors import Cancelled, ContextLengthError, InputError, ModelError
-from engine.events import Stop
+from engine.events import Reply, Stop
 from engine.model import Model
 from engine.sampling import TOP_P, Chooser, Sampling
 
@@ -34,6 +34,17 @@ class StopAt(Stop):
         super().check()
 
 
+class ScriptedSteps:
+    """A decoder that writes given tokens, and remembers how it was asked to choose."""
+
+    def __init__(self, tokens: list[int]) -> None:
+        self.tokens, self.used = tokens, []
+
+    def steps(self, rows, sampling, *_):
+        self.used.append(sampling)
+        return ([token] * len(rows) for token in self.tokens)
+
+
 @pytest.fixture
 def passes(tiny_model):
     """The lengths of all blocks that the model read during a test."""
@@ -47,7 +58,7 @@ def passes(tiny_model):
 
 def blocks_of(model: Model, block: int) -> Model:
     twin = copy.copy(model)
-    twin.hardware = replace(model.hardware, prefill_block=block)
+    twin.decoder = replace(model.decoder, block=block)
     return twin
 
 
@@ -66,11 +77,11 @@ def test_a_batch_of_none_is_answered_by_none(tiny_model):
 
 def test_a_row_that_ends_early_leaves_the_others_going_on(tiny_model):
     rows = [tiny_model.chat_ids(prompt) for prompt in PROMPTS]
-    full = [list(row) for row in zip(*tiny_model._decode(rows, Sampling(12), _empty(), None), strict=True)]
+    full = [list(row) for row in zip(*tiny_model.decoder.steps(rows, Sampling(12)), strict=True)]
     twin = copy.copy(tiny_model)
     end = next(token for token in full[0][2:] if token not in full[1] + full[2])
-    twin._end_ids = frozenset([end])
-    steps = [list(row) for row in zip(*twin._decode(rows, Sampling(12), _empty(), None), strict=True)]
+    twin.decoder = replace(tiny_model.decoder, end_ids=frozenset([end]))
+    steps = [list(row) for row in zip(*twin.decoder.steps(rows, Sampling(12)), strict=True)]
     at = full[0].index(end)
     assert steps[0] == full[0][:at] + [None] * (12 - at)
     assert steps[1:] == full[1:]
@@ -80,17 +91,11 @@ def test_a_row_that_ends_early_leaves_the_others_going_on(tiny_model):
 def test_generating_ends_when_every_row_has_ended(tiny_model, passes):
     ids = tiny_model.chat_ids("Who?")
     twin = copy.copy(tiny_model)
-    (first,) = next(iter(tiny_model._decode([ids], Sampling(1), _empty(), None)))
-    twin._end_ids = frozenset([first])
+    (first,) = next(iter(tiny_model.decoder.steps([ids], Sampling(1))))
+    twin.decoder = replace(tiny_model.decoder, end_ids=frozenset([first]))
     passes.clear()
-    assert twin.complete([ids, ids], Sampling(50)) == ["", ""]
+    assert twin.complete([ids, ids], Sampling(50)) == [Reply(""), Reply("")]
     assert passes == [len(ids)], "the prompt is read and nothing more"
-
-
-def _empty():
-    from engine.kv import EMPTY
-
-    return EMPTY
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -99,13 +104,13 @@ def test_the_pieces_of_a_stream_are_the_generated_text(tiny_model, prompt):
     pieces = list(tiny_model.stream_ids(ids, Sampling(24)))
     assert len(pieces) > 1
     # A character that never became complete is not streamed.
-    assert "".join(pieces).strip() == tiny_model.complete([ids], Sampling(24))[0].rstrip("\ufffd").strip()
+    assert "".join(pieces).strip() == tiny_model.complete([ids], Sampling(24))[0].text.rstrip("\ufffd").strip()
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).filter(lambda t: "\ufffd" not in t))
 def test_text_of_any_script_is_streamed_whole(tiny_model, text):
     scripted = copy.copy(tiny_model)
-    scripted._decode = lambda *_: ([token] for token in tiny_model.token_ids(text))
+    scripted.decoder = ScriptedSteps(tiny_model.token_ids(text))
     pieces = list(scripted.stream_ids([1], Sampling()))
     assert "".join(pieces) == tiny_model.tokenizer.decode(tiny_model.token_ids(text), skip_special_tokens=True)
     assert not any("\ufffd" in piece for piece in pieces)
@@ -113,12 +118,11 @@ def test_text_of_any_script_is_streamed_whole(tiny_model, text):
 
 def test_a_small_model_is_kept_from_repeating_itself_in_a_stream_alone(tiny_model):
     assert not tiny_model.is_able
-    used: list[Sampling] = []
     twin = copy.copy(tiny_model)
-    twin._decode = lambda rows, sampling, *rest: used.append(sampling) or tiny_model._decode(rows, sampling, *rest)
+    twin.decoder = spied = ScriptedSteps([5, 6])
     list(twin.stream("Who?", 4))
     twin.generate("Who?", 4)
-    assert used[0].repetition_penalty > used[1].repetition_penalty == 1.0
+    assert spied.used[0].repetition_penalty > spied.used[1].repetition_penalty == 1.0
 
 
 # Sampling
@@ -167,10 +171,10 @@ def test_the_repetition_penalty_weakens_what_was_made():
 
 def test_the_repetition_penalty_never_looks_at_the_prompt(tiny_model):
     ids = tiny_model.chat_ids("Who?")
-    (likeliest,) = next(iter(tiny_model._decode([ids], Sampling(1), _empty(), None)))
+    (likeliest,) = next(iter(tiny_model.decoder.steps([ids], Sampling(1))))
     full_of_it = [*ids, *[likeliest] * 30]
-    plain = next(iter(tiny_model._decode([full_of_it], Sampling(1), _empty(), None)))
-    assert next(iter(tiny_model._decode([full_of_it], Sampling(1, 0.0, None, 2.0), _empty(), None))) == plain
+    plain = next(iter(tiny_model.decoder.steps([full_of_it], Sampling(1))))
+    assert next(iter(tiny_model.decoder.steps([full_of_it], Sampling(1, 0.0, None, 2.0)))) == plain
 
 
 # Stopping
@@ -209,7 +213,7 @@ def test_reading_reports_every_block_and_can_be_stopped(tiny_model):
             stop.set()
 
     with pytest.raises(Cancelled):
-        blocks_of(tiny_model, 10).read(list(range(60)), stop, on_read)
+        blocks_of(tiny_model, 10).read(list(range(60)), stop=stop, on_read=on_read)
     assert seen == [10, 20]
 
 
@@ -240,7 +244,7 @@ def test_a_prompt_beyond_the_window_is_refused_before_any_work(tiny_model, passe
 
 def test_the_window_may_be_filled_to_the_last_token(tiny_model):
     assert tiny_model.read([5] * 2048).length == 2048
-    list(tiny_model._decode([[5] * 2046], Sampling(2), _empty(), None))
+    tiny_model.complete([[5] * 2046], Sampling(2))
 
 
 @pytest.mark.parametrize("prompt", ["", " \n"])
@@ -317,7 +321,7 @@ def test_code_that_comes_with_a_model_is_not_executed(tiny_model_dir, tmp_path, 
 
 
 def test_a_model_knows_its_end_and_its_size(tiny_model):
-    assert tiny_model.tokenizer.eos_token_id in tiny_model._end_ids
+    assert tiny_model.tokenizer.eos_token_id in tiny_model.decoder.end_ids
     assert tiny_model.parameters == sum(p.numel() for p in tiny_model.net.parameters())
     assert tiny_model.context_length == 2048
 
