@@ -8,38 +8,29 @@ the connection, which ends the work on the server too.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import queue
 import re
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
+from engine.api_chat import Chat, Messages, Piece, Prompt, Usage, Wish, conversations, messages_of
+from engine.api_client import Door
 from engine.api_errors import SERVICES, NoRoomError, Translator
 from engine.errors import InputError
-from engine.events import Stop
+from engine.events import Reply, Stop
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI, AsyncStream
-    from openai.types.chat import ChatCompletionChunk
+    from openai import AsyncOpenAI
+
+T = TypeVar("T")
 
 _TICK = 0.1  # seconds between two looks at a stop
-_FIELDS = ("api_key", "base_url", "azure_endpoint", "api_version")
-_AZURE_API_VERSION = "2024-10-21"
-_ADDRESS = re.compile(
-    r"https?://(?P<host>(?:[\w-]{1,63}\.)*[\w-]{1,63}|\[[\da-f:.]+\])(?::(?P<port>\d{1,5}))?(?:/[!-~]*)?",
-    re.ASCII | re.IGNORECASE,
-)
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Tokens that the service reported, summed over an agent's life. Servers that report none add nothing."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+# Estimated tokens from which a common beginning is worth waiting for: the shortest that OpenAI's cache keeps.
+_CACHEABLE = 1024
+_ESTIMATED_TOKEN = re.compile(r"[0-9]|[\x00-/:-\x7f]{1,3}|[^\x00-\x7f]")
 
 
 class Agent:
@@ -49,10 +40,15 @@ class Agent:
     holds ``api_key`` and, where wanted, ``base_url``; "compatible" needs ``base_url`` and takes the key as optional;
     "azure" needs ``azure_endpoint`` (or ``endpoint``), takes ``api_version``, and its ``model`` is the deployment's
     name. ``context_length`` is the model's window in tokens. ``timeout`` is the longest silence of the service in
-    seconds; ``max_retries`` counts further attempts after a lost connection, a silence, or status 408, 409, 429, 5xx.
+    seconds; ``max_retries`` counts further attempts after a lost connection, a silence, or status 408, 409, 429, 5xx,
+    all before the first piece of an answer: what was begun is never asked again. ``concurrency`` is the number of
+    requests that are under way at the same time.
 
-    Raises InputError for a source, field or address that cannot be used, and KeyRejectedError for a missing key; both
-    at construction, without touching the network.
+    A prompt is a text, or a conversation: a list of messages with "role" and "content". Messages are sent in order and
+    verbatim, so that prompts that begin alike can share what the service keeps of their beginning (its prefix cache).
+
+    Raises InputError for a source, field, number or address that cannot be used, and KeyRejectedError for a missing
+    key; both at construction, without touching the network.
     """
 
     def __init__(
@@ -65,54 +61,88 @@ class Agent:
         context_length: int = 128_000,
         timeout: float = 60.0,
         max_retries: int = 2,
+        concurrency: int = 4,
     ) -> None:
         if source not in SERVICES:
             raise InputError(f"Unknown source {source!r}. Accepted: {', '.join(SERVICES)}.")
         if not model.strip():
             raise InputError("The model's name is empty. Give the name that the service knows it by.")
+        if concurrency < 1:
+            raise InputError(f"concurrency is {concurrency}; give 1 or more.")
         self.name = model.strip()
         self.source = source
         self.temperature = temperature
         self.context_length = context_length
+        self.concurrency = concurrency
         self.is_able = True  # models behind an API are large enough for whole passages
-        self._service = SERVICES[source]
-        self._client, self._host = _client(source, _fields(api_dict or {}), timeout, max_retries)
-        self._errors = Translator(self._service, self._host, self.name, timeout)
-        self._takes_temperature = True
+        self._door = Door(source, api_dict or {}, timeout, max_retries)
+        self._chat = Chat(SERVICES[source], self.name)
+        self._errors = Translator(SERVICES[source], self._door.host, self.name, timeout)
         self._usage = Usage()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"Agent({self.name!r}, source={self.source!r}, host={self._host!r}, api_key='***')"
+        return f"Agent({self.name!r}, source={self.source!r}, host={self._door.host!r}, api_key='***')"
+
+    @property
+    def reason(self) -> str:
+        """Which model this is, and why."""
+        return f"{self.name} at {self._door.host}, as asked for"
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with the service, its host or the model's name; never with the key."""
+        return hashlib.sha256(f"{self.source}\n{self._door.host}\n{self.name}".encode()).hexdigest()[:16]
 
     @property
     def usage(self) -> Usage:
-        """Tokens reported by the service so far."""
+        """Tokens reported by the service so far, summed over all requests; a service that reports none adds none."""
         return self._usage
 
     def count_tokens(self, text: str) -> int:
         """Estimate the tokens of ``text`` without asking the service; meant to be too high rather than too low.
 
-        Three ASCII characters, or one of any other script, count as one token. English prose has about 4 characters
-        a token and Chinese 1 to 1.5; only long runs of digits or symbols, and rare scripts, exceed the estimate.
+        Up to three neighbouring ASCII characters, a digit, or one character of any other script, count as one token.
+        English prose has about 4 characters a token and Chinese 1 to 1.5, and many models read digits one by one; only
+        long runs of symbols, and rare scripts, exceed the estimate.
         """
-        narrow = len(text.encode("ascii", errors="ignore"))
-        return -(-narrow // 3) + len(text) - narrow
+        return sum(1 for _ in _ESTIMATED_TOKEN.finditer(text))
+
+    def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Return for each text the character spans of the tokens that ``count_tokens`` counts."""
+        return [[token.span() for token in _ESTIMATED_TOKEN.finditer(text)] for text in texts]
 
     def generate(
         self,
-        prompts: str | Sequence[str],
+        prompts: Prompt | Sequence[Prompt],
         max_new_tokens: int = 256,
         temperature: float | None = None,
         stop: Stop | None = None,
     ) -> list[str]:
-        """Answer every prompt with one request each, in order. Arguments and errors are those of ``stream``."""
-        prompts = [prompts] if isinstance(prompts, str) else prompts
-        return ["".join(self.stream(prompt, max_new_tokens, temperature, stop)) for prompt in prompts]
+        """Return the texts of ``replies``."""
+        return [reply.text for reply in self.replies(prompts, max_new_tokens, temperature, stop)]
+
+    def replies(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        max_new_tokens: int = 256,
+        temperature: float | None = None,
+        stop: Stop | None = None,
+    ) -> list[Reply]:
+        """Answer every prompt with a request of its own, ``concurrency`` at a time; the replies come in order.
+
+        The first failure, or a stop, ends the other requests. Where conversations share a long beginning, the first is
+        answered alone, so that the others find that beginning in the service's prefix cache. Arguments and errors are
+        those of ``stream``.
+        """
+        asked, wish = conversations(prompts), self._wish(max_new_tokens, temperature)
+        stop = stop or Stop()
+        stop.check()
+        return list(_in_thread(self._together(asked, wish), stop)) if asked else []
 
     def stream(
         self,
-        prompt: str,
+        prompt: Prompt,
         max_new_tokens: int = 256,
         temperature: float | None = None,
         stop: Stop | None = None,
@@ -121,136 +151,86 @@ class Agent:
 
         Closing the iterator, or setting ``stop``, closes the connection within a fraction of a second.
 
-        Raises Cancelled (stopped), KeyRejectedError, RateLimitError (too many requests, or the quota is used up),
-        ContextLengthError (prompt too long), and GeneratorError for everything else that ends without an answer.
+        Raises InputError (an empty prompt or an impossible setting), Cancelled (stopped), KeyRejectedError,
+        RateLimitError (too many requests, or the quota is used up), ContextLengthError (prompt too long), and
+        GeneratorError for everything else that ends without an answer, or in the middle of one.
         """
+        asked, wish = messages_of(prompt), self._wish(max_new_tokens, temperature)
         stop = stop or Stop()
         stop.check()
-        warmth = self.temperature if temperature is None else temperature
-        yield from _in_thread(self._pieces(prompt, max_new_tokens, warmth), stop)
+        for piece in _in_thread(self._alone(asked, wish), stop):
+            if piece.text:
+                yield piece.text
 
     def check(self) -> None:
         """Test address, key and model with a request for one token. Raises what ``stream`` raises."""
         with suppress(NoRoomError):
             self.generate("Hello", max_new_tokens=1)
 
-    async def _pieces(self, prompt: str, max_new_tokens: int, temperature: float) -> AsyncIterator[str]:
-        """Yield the answer; leave no open connection, and only engine errors, behind."""
+    def _wish(self, max_new_tokens: int, temperature: float | None) -> Wish:
+        return Wish(max_new_tokens, self.temperature if temperature is None else temperature)
+
+    async def _alone(self, messages: Messages, wish: Wish) -> AsyncIterator[Piece]:
+        async with self._door.open() as client:
+            async for piece in self._pieces(client, messages, wish):
+                yield piece
+
+    async def _together(self, asked: Sequence[Messages], wish: Wish) -> AsyncIterator[Reply]:
+        """Yield the replies in order once all are there. However this ends, no request is left under way."""
+        gate = asyncio.Semaphore(self.concurrency)
+        async with self._door.open() as client:
+
+            async def reply(messages: Messages) -> Reply:
+                async with gate:
+                    return await self._reply(client, messages, wish)
+
+            first = 1 if self._share_a_cacheable_beginning(asked) else 0
+            replies = [await reply(messages) for messages in asked[:first]]
+            tasks = [asyncio.create_task(reply(messages)) for messages in asked[first:]]
+            try:
+                replies += await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        for answer in replies:
+            yield answer
+
+    def _share_a_cacheable_beginning(self, asked: Sequence[Messages]) -> bool:
+        """Whether several conversations have the same first message, long enough for a prefix cache to keep."""
+        beginnings = {(messages[0]["role"], messages[0]["content"]) for messages in asked}
+        if len(asked) < 2 or len(beginnings) > 1 or any(len(messages) < 2 for messages in asked):
+            return False
+        return self.count_tokens(asked[0][0]["content"]) >= _CACHEABLE
+
+    async def _reply(self, client: AsyncOpenAI, messages: Messages, wish: Wish) -> Reply:
+        pieces = [piece async for piece in self._pieces(client, messages, wish)]
+        # An answer that ended without a reason may have been cut as well.
+        return Reply("".join(piece.text for piece in pieces), cut=pieces[-1].finish in ("length", None))
+
+    async def _pieces(self, client: AsyncOpenAI, messages: Messages, wish: Wish) -> AsyncIterator[Piece]:
+        """Yield the answer, at last a piece that says why it ended. Raises only errors of the engine."""
         finish: str | None = None
-        usage: Usage | None = None
-        written = False
+        usage = Usage()
+        is_written = False
         with self._errors.translated():
-            async with self._connect() as client:
-                async for chunk in await self._open(client, prompt, max_new_tokens, temperature):
-                    text, finish_here, usage_here = _read(chunk)
-                    finish, usage = finish_here or finish, usage_here or usage
-                    if text:
-                        written = True
-                        yield text
-        self._add(usage or Usage())
-        self._errors.check_ending(finish, written)
-
-    def _connect(self) -> AsyncOpenAI:
-        """Make a client for one request: connections belong to the event loop that opened them.
-
-        An organisation or project named in the machine's environment is left out: it belongs to another key.
-        """
-        from openai import DefaultAsyncHttpxClient
-
-        client = self._client.copy(http_client=DefaultAsyncHttpxClient(follow_redirects=False))
-        client.organization = client.project = None
-        return client
-
-    async def _open(
-        self, client: AsyncOpenAI, prompt: str, max_new_tokens: int, temperature: float
-    ) -> AsyncStream[ChatCompletionChunk]:
-        """Send the request; once more without a temperature where the model accepts only its own."""
-        from openai import BadRequestError
-
-        sendable = prompt.encode(errors="replace").decode()  # half a surrogate pair cannot be sent
-        options: dict[str, Any] = {"model": self.name, "messages": [{"role": "user", "content": sendable}]}
-        options[self._service.length_field] = max_new_tokens
-        if self._service.reports_usage_on_request:
-            options["stream_options"] = {"include_usage": True}
-        if self._takes_temperature:
-            options["temperature"] = temperature
-        try:
-            chunks: AsyncStream[ChatCompletionChunk] = await client.chat.completions.create(**options, stream=True)
-        except BadRequestError as error:
-            if error.param != "temperature" or options.pop("temperature", None) is None:
-                raise
-            self._takes_temperature = False
-            chunks = await client.chat.completions.create(**options, stream=True)
-        return chunks
-
-    def _add(self, usage: Usage) -> None:
+            async for piece in self._chat.pieces(client, messages, wish):
+                finish, usage = piece.finish or finish, piece.usage or usage
+                if piece.text:
+                    is_written = True
+                    yield Piece(piece.text)
         with self._lock:
-            self._usage = Usage(
-                self._usage.prompt_tokens + usage.prompt_tokens, self._usage.completion_tokens + usage.completion_tokens
-            )
+            self._usage += usage
+        self._errors.check_ending(finish, is_written)
+        yield Piece(finish=finish)
 
 
-def _fields(api_dict: Mapping[str, str]) -> dict[str, str]:
-    """Strip the fields and drop the blank ones. ``endpoint`` is an older name of ``azure_endpoint``."""
-    named = {"azure_endpoint" if name == "endpoint" else name: value for name, value in api_dict.items()}
-    if not named.keys() <= set(_FIELDS):
-        raise InputError(f"api_dict has a field that is not known. Accepted: {', '.join(_FIELDS)}.")
-    return {name: value.strip() for name, value in named.items() if value and value.strip()}
-
-
-def _client(source: str, fields: Mapping[str, str], timeout: float, max_retries: int) -> tuple[AsyncOpenAI, str]:
-    """Build the client, which alone keeps the key, and name its host. Opens no connection."""
-    from openai import AsyncAzureOpenAI, AsyncOpenAI
-
-    field = "azure_endpoint" if source == "azure" else "base_url"
-    address = fields.get(field, SERVICES[source].address)
-    host = _host(address)
-    if host is None:
-        example = "https://NAME.openai.azure.com" if source == "azure" else "http://localhost:8000/v1"
-        raise InputError(f'Source "{source}" needs a full web address in api_dict["{field}"], such as {example}.')
-    key = SERVICES[source].key(fields.get("api_key", ""))
-    if source == "azure":
-        version = fields.get("api_version", _AZURE_API_VERSION)
-        client: AsyncOpenAI = AsyncAzureOpenAI(
-            azure_endpoint=address, api_key=key, api_version=version, timeout=timeout, max_retries=max_retries
-        )
-    else:
-        client = AsyncOpenAI(base_url=address, api_key=key, timeout=timeout, max_retries=max_retries)
-    return client, host
-
-
-def _host(address: str) -> str | None:
-    """Return the host of a web address, or None where the address is malformed."""
-    parsed = _ADDRESS.fullmatch(address)
-    if parsed is None or int(parsed["port"] or 0) > 65535:
-        return None
-    host = parsed["host"]
-    try:
-        if host.startswith("[") or host.rpartition(".")[2].isdigit():
-            ip_address(host.strip("[]"))
-    except ValueError:
-        return None
-    return host
-
-
-def _read(chunk: ChatCompletionChunk) -> tuple[str, str | None, Usage | None]:
-    """Return a chunk's text, finish reason and usage. Servers vary: what is missing or malformed says nothing."""
-    text, finish, usage = "", None, None
-    with suppress(AttributeError, TypeError):
-        if chunk.usage:
-            usage = Usage(int(chunk.usage.prompt_tokens), int(chunk.usage.completion_tokens))
-    with suppress(AttributeError, TypeError, IndexError):
-        finish = chunk.choices[0].finish_reason
-        text = str(chunk.choices[0].delta.content or "")
-    return text, finish, usage
-
-
-def _in_thread(pieces: AsyncIterator[str], stop: Stop) -> Iterator[str]:
+def _in_thread(pieces: AsyncIterator[T], stop: Stop) -> Iterator[T]:
     """Yield ``pieces``, awaited in a helper thread. However this ends, ``pieces`` is cancelled and so cleans up.
 
     Raises Cancelled when ``stop`` is set, whatever ``pieces`` is waiting for.
     """
-    inbox: queue.SimpleQueue[str | Exception | None] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[T | Exception | None] = queue.SimpleQueue()
     abandoned = threading.Event()
     threading.Thread(target=lambda: asyncio.run(_forward(pieces, inbox, abandoned)), name="agent", daemon=True).start()
     try:
@@ -270,7 +250,7 @@ def _in_thread(pieces: AsyncIterator[str], stop: Stop) -> Iterator[str]:
 
 
 async def _forward(
-    pieces: AsyncIterator[str], inbox: queue.SimpleQueue[str | Exception | None], abandoned: threading.Event
+    pieces: AsyncIterator[T], inbox: queue.SimpleQueue[T | Exception | None], abandoned: threading.Event
 ) -> None:
     """Put every piece into ``inbox``, then None or what was raised; give up when ``abandoned``."""
 

@@ -23,7 +23,9 @@ from engine.errors import (
 if TYPE_CHECKING:
     from openai import APIError, OpenAIError
 
-_TOO_LONG = re.compile(r"context[ _](length|size|window)|maximum context|prompt is too long", re.IGNORECASE)
+_TOO_LONG = re.compile(r"context[ _](length|size|window)|maximum context|(prompt|input) is too long", re.IGNORECASE)
+# How DeepSeek and OpenRouter say that they gave up in the middle of an answer.
+_ABANDONED = ("insufficient_system_resource", "error")
 _NO_ROOM = re.compile(r"output limit was reached", re.IGNORECASE)
 
 
@@ -40,10 +42,9 @@ class Service:
     keys_at: str
     length_field: str = "max_tokens"
     model_kind: str = "model"
-    reports_usage_on_request: bool = False
 
     def key(self, given: str) -> str:
-        """Return the API key to send, or a placeholder where none is needed.
+        """Return the API key to send, which is empty where none is given and none is needed.
 
         Raises:
             KeyRejectedError: there is none, or it can be no real one.
@@ -54,23 +55,17 @@ class Service:
             raise KeyRejectedError(
                 'api_dict["api_key"] holds a space or a character that no API key has. Copy it again.'
             )
-        return given or "none"
+        return given
 
 
 SERVICES = {
     "openai": Service(
-        "OpenAI",
-        "https://api.openai.com/v1",
-        "https://platform.openai.com/api-keys",
-        "max_completion_tokens",
-        reports_usage_on_request=True,
+        "OpenAI", "https://api.openai.com/v1", "https://platform.openai.com/api-keys", "max_completion_tokens"
     ),
     "azure": Service(
-        "Azure OpenAI", "", '"Keys and Endpoint" in the Azure portal', "max_completion_tokens", "deployment", True
+        "Azure OpenAI", "", '"Keys and Endpoint" in the Azure portal', "max_completion_tokens", "deployment"
     ),
-    "deepseek": Service(
-        "DeepSeek", "https://api.deepseek.com", "https://platform.deepseek.com/api_keys", reports_usage_on_request=True
-    ),
+    "deepseek": Service("DeepSeek", "https://api.deepseek.com", "https://platform.deepseek.com/api_keys"),
     "huggingface": Service(
         "Hugging Face", "https://router.huggingface.co/v1", "https://huggingface.co/settings/tokens"
     ),
@@ -118,9 +113,9 @@ class Translator:
         if status in (401, 403):
             where = f" Keys are found at {keys_at}." if keys_at else ""
             return KeyRejectedError(f"{label} did not accept the API key for {self.model} (status {status}).{where}")
-        if status == 402 or error.code == "insufficient_quota":
+        if status == 402 or "insufficient_quota" in (error.code, error.type):
             return RateLimitError(f"The quota of this API key is used up. Check the plan and billing at {self.host}.")
-        if status == 429:
+        if status == 429 or error.code == "429":  # within a stream the status is told as a code
             return RateLimitError(f"{label} asks to wait: too many requests or tokens. Try again in a minute.")
         if status == 404 or error.code == "model_not_found":
             return GeneratorError(
@@ -128,25 +123,33 @@ class Translator:
             )
         if error.code == "content_filter":
             return self.filtered()
-        return self._told_in_prose(f"{error.code} {error.type} {error.message}", status)
+        if status == 413:
+            return self.too_long()
+        return self._told_in_prose(f"{error.code} {error.type} {error.message} {error.body}", status)
 
     def _told_in_prose(self, words: str, status: int | None) -> MemoRAGError:
         """Name a reason that servers give in words only. The words are never repeated: they may quote the prompt."""
         if _TOO_LONG.search(words):
-            return ContextLengthError(f"The prompt is too long for {self.model}. Use fewer or shorter passages.")
+            return self.too_long()
         if _NO_ROOM.search(words):
             return self.no_room()
         when = "while answering" if status is None else f"(status {status})"
         return GeneratorError(f"{self.host} reported an error {when}. Try again later, or choose another model.")
 
     def check_ending(self, finish: str | None, written: bool) -> None:
-        """Raise where a stream ended with a censored answer, or without any."""
+        """Raise where an answer ended censored or abandoned, or never began."""
         if finish == "content_filter":
             raise self.filtered()
+        if finish in _ABANDONED:
+            raise GeneratorError(f"{self.host} broke off the answer, being too busy or in trouble. Try again later.")
         if finish == "length" and not written:
             raise self.no_room()
         if finish is None and not written:
             raise self.wrong_format()
+
+    def too_long(self) -> ContextLengthError:
+        """Return the refusal of a prompt that does not fit."""
+        return ContextLengthError(f"The prompt is too long for {self.model}. Use fewer or shorter passages.")
 
     def filtered(self) -> GeneratorError:
         """Return the refusal of a content filter."""
