@@ -121,10 +121,7 @@ def _own_folder(slug: str, settings: Settings) -> Path:
 
 def _kept_folder(entry: Entry, pipeline: MemoRAGLite, settings: Settings) -> Path:
     """Name the kept bundle after everything it depends on, so that a stale one is never looked at."""
-    from engine.storage import FORMAT
-
-    models = (pipeline.model.fingerprint, pipeline.encoder.fingerprint)
-    parts = (*entry.sums, *models, f"{pipeline.gist_budget} {pipeline.chunk_size} {pipeline.gist_mode} {FORMAT}")
+    parts = (*entry.sums, pipeline.memorizer.recipe)
     return settings.cache_dir / "corpora" / f"{entry.slug}-{hashlib.sha256('-'.join(parts).encode()).hexdigest()[:12]}"
 
 

@@ -73,7 +73,7 @@ class Page:
         if pipeline is None:
             return render.memory(None, title, clues)
         choices = {"Model": pipeline.model.reason, "Retriever": pipeline.encoder.reason}
-        choices["Hardware"] = str(pipeline.model.hardware)
+        choices["Hardware"] = str(pipeline.encoder.hardware)
         return render.memory(pipeline.stats, title, clues, choices)
 
     def choose(self, corpus: str, request: gr.Request) -> tuple[Update, Update, str, Update]:

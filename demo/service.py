@@ -74,7 +74,7 @@ class Service:
             disable_progress_bar()
             began = time.monotonic()
             self._engine = load_models(self.settings)
-            logger.info("Models loaded in %.1f s: %s", time.monotonic() - began, self._engine.model.hardware)
+            logger.info("Models loaded in %.1f s: %s", time.monotonic() - began, self._engine.encoder.hardware)
         except MemoRAGError as error:
             logger.exception("The models could not be loaded.")
             self._failure = ModelError(text.MODELS_FAILED.format(reason=error))

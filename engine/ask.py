@@ -13,6 +13,7 @@ from typing import Protocol, cast, get_args
 
 from engine.bundle import Memorized
 from engine.citation import Citer
+from engine.documents import encodable
 from engine.errors import ContextLengthError, InputError
 from engine.events import Answer, Clue, Clues, Event, Evidence, Passage, Stop, Task, Token
 from engine.focus import focus
@@ -81,7 +82,7 @@ def check_request(
     """Check everything that shapes an answer before any work; raise InputError in one sentence."""
     if task not in get_args(Task):
         raise InputError(f"The task type is {task!r}; accepted are {', '.join(get_args(Task))}.")
-    question = (query or "").strip()
+    question = encodable(query or "").strip()
     if not question and task != "summarize":
         raise InputError("The question is empty; write a question.")
     if not 1 <= max_new_tokens <= generator.context_length // 2:
@@ -134,12 +135,7 @@ def _clues(request: Request, held: Memorized, clue_tokens: int) -> tuple[Clue, .
         return points or tuple(Clue("point", gist.text[:300]) for gist in held.gists)
     if request.task != "memorag":
         return ()
-    clues = held.memory.clues(request.query, clue_tokens, request.stop)
-    if request.use_memory_answer:
-        instruction = render(held.memory.prompts.qa, question=request.query)
-        draft = held.memory.generate_w_memory(instruction, clue_tokens, stop=request.stop)[0]
-        clues += (Clue("draft", draft),) if draft else ()
-    return clues
+    return held.memory.clues(request.query, clue_tokens, request.use_memory_answer, request.stop)
 
 
 def _ground(request: Request, held: Memorized, clues: Sequence[Clue], generator: Generator, ret_hit: int) -> Ground:

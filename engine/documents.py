@@ -13,10 +13,11 @@ import re
 import unicodedata
 import zipfile
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 
 from engine.errors import DocumentError
@@ -92,24 +93,43 @@ def read_document(
     return Document(shown, "".join(parts), tuple(marks))
 
 
-def as_documents(context: str | Document | Sequence[Document | str]) -> tuple[Document, ...]:
-    """Take whatever a caller may hand over as context; several plain texts are told apart by number."""
+def as_documents(
+    context: str | Document | Sequence[Document | str], beside: Sequence[Document] = ()
+) -> tuple[Document, ...]:
+    """Take whatever a caller may hand over as context; several plain texts are told apart by number.
+
+    Raises:
+        DocumentError: there is no text in it, or it has the name of a document ``beside`` it.
+    """
     items = [context] if isinstance(context, str | Document) else context
     if isinstance(items, bytes) or not isinstance(items, Sequence) or not items:
         raise DocumentError(
             f"A context is a text, a document, or a list of at least one of these, not {type(context).__name__} "
             "or an empty list. Files become documents through read_document."
         )
-    documents = []
-    for number, item in enumerate(items, start=1):
+    documents: list[Document] = []
+    for number, item in enumerate(items, start=1 + len(beside)):
         if isinstance(item, str):
-            item = Document("text" if len(items) == 1 else f"text {number}", clean(item))
+            item = Document("text" if len(items) + len(beside) == 1 else f"text {number}", clean(item))
         if not isinstance(item, Document):
             raise DocumentError(f"A context holds texts and documents, not {type(item).__name__}. Convert it first.")
         if not item.text.strip():
             raise DocumentError(f'"{item.name}" holds no text. Give a text with at least one word.')
-        documents.append(item)
+        if item.name in {document.name for document in beside}:
+            raise DocumentError(f'A document "{item.name}" is there already. Remove it first, or choose another name.')
+        name = _unlike(encodable(item.name), {document.name for document in documents})
+        documents.append(replace(item, name=name, text=encodable(item.text)))
     return tuple(documents)
+
+
+def _unlike(name: str, others: Collection[str]) -> str:
+    """Return the name, numbered where another document has it: names are what citations show."""
+    return next(new for n in count(1) if (new := name if n == 1 else f"{name} ({n})") not in others)
+
+
+def encodable(text: str) -> str:
+    """Return text that files and tokenizers take: halves of surrogate pairs become replacement characters."""
+    return text if text.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def _display_name(given: str, longest: int = 120) -> str:

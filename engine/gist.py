@@ -2,16 +2,20 @@
 
 Two ways. *Extractive*: the central, non-redundant sentences of each stretch, chosen with the retriever's embeddings
 (maximal marginal relevance, Carbonell & Goldstein 1998): faithful, and cheap enough for a CPU. *Abstractive*: written
-by the model, for models large enough to be trusted with it. Gists never exceed the given budget, whatever the length
-of the corpus: stretches grow with it.
+by the model, for models large enough to be trusted with it.
+
+Gists that are too long together are a text like any other: ``condense`` makes gists of gists until they fit, as reading
+agents do (ReadAgent, arXiv 2402.09727; RAPTOR, arXiv 2401.18059).
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import accumulate, groupby
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -19,9 +23,6 @@ from engine.chunking import Chunk, sentences, split
 from engine.documents import Document
 from engine.events import Meter, OnProgress, Stop
 from engine.prompt import Prompts, render
-
-if TYPE_CHECKING:
-    from engine.model import Model
 
 GistKind = Literal["extractive", "abstractive"]
 Embed = Callable[[Sequence[str]], np.ndarray]
@@ -33,7 +34,28 @@ _CANDIDATES = 4000
 _SENTENCE_TOKENS = (6, 80)
 # How much a sentence loses for repeating what is already chosen.
 _REDUNDANCY = 0.5
-_SENTENCE_GIST, _LEAST_GIST = 48, 8
+# Tokens of the shortest gist: one sentence; and what a model is given at least to write one.
+_SENTENCE_GIST, _LEAST_GIST, _WRITTEN_GIST = 48, 8, 96
+# What stands between two gists.
+_BETWEEN = "\n\n"
+# Tokens of a model's window kept free for the instruction around a stretch.
+_INSTRUCTION = 160
+
+
+class Writer(Protocol):
+    """Who counts tokens and writes gists: a local Model or an Agent."""
+
+    name: str
+    context_length: int
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of ``text``."""
+
+    def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Return for each text the character span of each token."""
+
+    def generate(self, prompts: Sequence[str], max_new_tokens: int = ..., *, stop: Stop | None = ...) -> list[str]:
+        """Answer each prompt."""
 
 
 @dataclass(frozen=True)
@@ -46,72 +68,138 @@ class Gist:
     text: str
 
 
-def stretches(documents: Sequence[Document], model: Model, budget: int, stop: Stop | None = None) -> list[Chunk]:
-    """Cut the corpus into stretches so few that each can have a gist of some sentences within ``budget`` tokens."""
-    size = STRETCH_TOKENS
-    while True:
-        parts = split(documents, size, model.token_spans, stop, across_marks=True)
-        if len(parts) * _SENTENCE_GIST <= budget or len(parts) <= len(documents):
-            return parts
-        # Tokenizing a long corpus takes time: go at once to a size that should do.
-        size = max(2 * size, sum(part.tokens for part in parts) * _SENTENCE_GIST // budget)
+@dataclass(frozen=True)
+class GistMaker:
+    """Makes gists of either kind; ``batch`` are written at once. ``embed``: texts -> unit vectors [n, dim] float32."""
+
+    kind: GistKind
+    writer: Writer
+    embed: Embed
+    prompts: Prompts
+    batch: int = 4
+
+    def make(
+        self,
+        documents: Sequence[Document],
+        budget: int,
+        on_progress: OnProgress | None = None,
+        stop: Stop | None = None,
+    ) -> list[Gist]:
+        """Return gists of the documents with at most ``budget`` tokens together.
+
+        Raises:
+            Cancelled: ``stop`` was set.
+        """
+        parts = self._stretches(documents, budget, stop)
+        if self.kind == "extractive":
+            return self._choose(documents, parts, budget, GIST_TOKENS, on_progress, stop)
+        gists = self._write(documents, parts, budget, on_progress, stop)
+        return self.condense(gists, budget, on_progress, stop)
+
+    def condense(
+        self, gists: Sequence[Gist], budget: int, on_progress: OnProgress | None = None, stop: Stop | None = None
+    ) -> list[Gist]:
+        """Return the gists, or gists of these gists where they have more than ``budget`` tokens together."""
+        found = list(gists)
+        while (count := self.count(found)) > budget:
+            texts, members = _as_documents(found)
+            parts = self._stretches(texts, budget, stop)
+            shorter = self._write(texts, parts, budget, on_progress, stop) if self.kind == "abstractive" else []
+            # Choosing keeps to the budget at once; of what a model writes that will not be brief, sentences are chosen.
+            if is_last := not shorter or self.count(shorter) > 0.9 * count:
+                shorter = self._choose(texts, parts, budget, budget, on_progress, stop)
+            found = [_covering(gist, members[gist.document]) for gist in shorter]
+            if is_last:
+                break
+        return found
+
+    def count(self, gists: Sequence[Gist]) -> int:
+        """Return how many tokens the gists have together."""
+        return sum(self.writer.count_tokens(gist.text) for gist in gists)
+
+    def _stretches(self, documents: Sequence[Document], budget: int, stop: Stop | None) -> list[Chunk]:
+        """Cut the text: for a model so that it can read each part, else so that each part can have a gist."""
+        if self.kind == "abstractive":
+            size = min(STRETCH_TOKENS, max(64, self.writer.context_length - GIST_TOKENS - _INSTRUCTION))
+            return split(documents, size, self.writer.token_spans, stop, across_marks=True)
+        size = STRETCH_TOKENS
+        while True:
+            parts = split(documents, size, self.writer.token_spans, stop, across_marks=True)
+            if len(parts) * _SENTENCE_GIST <= budget or len(parts) <= len(documents):
+                return parts
+            # Tokenizing a long corpus takes time: go at once to a size that should do.
+            size = max(2 * size, sum(part.tokens for part in parts) * _SENTENCE_GIST // budget)
+
+    def _choose(
+        self,
+        documents: Sequence[Document],
+        parts: Sequence[Chunk],
+        budget: int,
+        most: int,
+        on_progress: OnProgress | None,
+        stop: Stop | None,
+    ) -> list[Gist]:
+        """Choose sentences of each stretch, at most ``most`` tokens a stretch, in proportion to its length."""
+        parts = _sample(parts, budget, _LEAST_GIST)
+        stride = max(1, -(-sum(len(list(sentences(part.of(documents)))) for part in parts) // _CANDIDATES))
+        total = sum(part.tokens for part in parts)
+        meter = Meter("choosing gists", len(parts), on_progress)
+        gists: list[Gist] = []
+        for done, part in enumerate(parts, 1):
+            if stop is not None:
+                stop.check()
+            allowance = _share(part, total, len(parts), budget, most)
+            candidates = _candidates(part.of(documents), self.writer, stride, allowance)
+            if chosen := _choose(candidates, self.embed, allowance):
+                gists.append(Gist(part.document, part.start, part.end, chosen))
+            meter.step(done)
+        return gists
+
+    def _write(
+        self,
+        documents: Sequence[Document],
+        parts: Sequence[Chunk],
+        budget: int,
+        on_progress: OnProgress | None,
+        stop: Stop | None,
+    ) -> list[Gist]:
+        """Let the model write a gist of each stretch, several at a time."""
+        allowance = min(GIST_TOKENS, max(_WRITTEN_GIST, budget // max(1, len(parts))))
+        meter = Meter("writing gists", len(parts), on_progress)
+        gists: list[Gist] = []
+        for begin in range(0, len(parts), self.batch):
+            some = parts[begin : begin + self.batch]
+            asked = [render(self.prompts.gist, context=part.of(documents)) for part in some]
+            for part, text in zip(some, self.writer.generate(asked, allowance, stop=stop), strict=True):
+                if text.strip():
+                    gists.append(Gist(part.document, part.start, part.end, text.strip()))
+            meter.step(begin + len(some))
+        return gists
 
 
-def extractive(
-    documents: Sequence[Document],
-    parts: Sequence[Chunk],
-    embed: Embed,
-    model: Model,
-    budget: int,
-    on_progress: OnProgress | None = None,
-    stop: Stop | None = None,
-) -> list[Gist]:
-    """Choose sentences of each stretch, at most GIST_TOKENS a stretch and ``budget`` tokens together.
-
-    ``embed`` turns texts into unit vectors [n, dim] float32.
-    """
-    parts = _sample(parts, budget, _LEAST_GIST)
-    stride = max(1, -(-sum(len(list(sentences(part.of(documents)))) for part in parts) // _CANDIDATES))
-    allowance = min(GIST_TOKENS, budget // max(1, len(parts)))
-    meter = Meter("choosing gists", len(parts), on_progress)
-    gists: list[Gist] = []
-    for done, part in enumerate(parts, 1):
-        if stop is not None:
-            stop.check()
-        chosen = _choose(_candidates(part.of(documents), model, stride, allowance), embed, allowance)
-        if chosen:
-            gists.append(Gist(part.document, part.start, part.end, chosen))
-        meter.step(done)
-    return gists
+def join(gists: Sequence[Gist]) -> str:
+    """Return the text the memory reads."""
+    return _BETWEEN.join(gist.text for gist in gists)
 
 
-def abstractive(
-    documents: Sequence[Document],
-    parts: Sequence[Chunk],
-    model: Model,
-    prompts: Prompts,
-    budget: int,
-    on_progress: OnProgress | None = None,
-    stop: Stop | None = None,
-    batch: int = 4,
-) -> list[Gist]:
-    """Let the model write a gist of each stretch, several at a time.
+def _as_documents(gists: Sequence[Gist]) -> tuple[list[Document], list[list[Gist]]]:
+    """Return the gists of each document as one text, and the gists that each text is made of."""
+    members = [list(group) for _, group in groupby(gists, key=lambda gist: gist.document)]
+    return [Document("gists", join(group)) for group in members], members
 
-    Raises:
-        ContextLengthError: a stretch does not fit the model's window.
-    """
-    parts = _sample(parts, budget, _SENTENCE_GIST)
-    allowance = max(_SENTENCE_GIST, min(GIST_TOKENS, budget // max(1, len(parts))))
-    meter = Meter("writing gists", len(parts), on_progress)
-    gists: list[Gist] = []
-    for begin in range(0, len(parts), batch):
-        some = parts[begin : begin + batch]
-        asked = [render(prompts.gist, context=part.of(documents)) for part in some]
-        for part, text in zip(some, model.generate(asked, allowance, stop=stop), strict=True):
-            if text:
-                gists.append(Gist(part.document, part.start, part.end, text))
-        meter.step(begin + len(some))
-    return gists
+
+def _covering(short: Gist, members: Sequence[Gist]) -> Gist:
+    """Return a gist of gists, with the place in the document of all the gists it was made from."""
+    ends = list(accumulate(len(gist.text) + len(_BETWEEN) for gist in members))
+    first, last = bisect_right(ends, short.start), bisect_left(ends, short.end)
+    inside = members[first : last + 1] or members[-1:]
+    return Gist(inside[0].document, inside[0].start, inside[-1].end, short.text)
+
+
+def _share(part: Chunk, total: int, parts: int, budget: int, most: int) -> int:
+    """Return a stretch's part of the budget: in proportion to its length, yet enough for a sentence where there is."""
+    least = min(_SENTENCE_GIST, budget // parts)
+    return min(most, least + (budget - least * parts) * part.tokens // max(1, total))
 
 
 def _sample(parts: Sequence[Chunk], budget: int, least: int) -> Sequence[Chunk]:
@@ -119,17 +207,12 @@ def _sample(parts: Sequence[Chunk], budget: int, least: int) -> Sequence[Chunk]:
     return parts[:: max(1, -(-len(parts) * least // budget))]
 
 
-def join(gists: Sequence[Gist]) -> str:
-    """Return the text the memory reads."""
-    return "\n\n".join(gist.text for gist in gists)
-
-
-def _candidates(text: str, model: Model, stride: int, allowance: int) -> list[tuple[str, int]]:
+def _candidates(text: str, writer: Writer, stride: int, allowance: int) -> list[tuple[str, int]]:
     """Return (sentence, tokens) for sentences that can stand alone and fit, every ``stride``-th of them."""
     found = [re.sub(r"\s+", " ", text[a:b]).strip() for a, b in sentences(text)][::stride]
     found = list(dict.fromkeys(sentence for sentence in found if sentence))
     low, high = _SENTENCE_TOKENS[0], min(_SENTENCE_TOKENS[1], allowance)
-    counted = list(zip(found, model.token_spans(found), strict=True))
+    counted = list(zip(found, writer.token_spans(found), strict=True))
     # Where none can (a table, one endless sentence), the beginnings of the first do for it.
     begun = [(s[: spans[:high][-1][1]], len(spans[:high])) for s, spans in counted[:8] if spans[:high]]
     return [(s, len(spans)) for s, spans in counted if low <= len(spans) <= high] or begun
@@ -148,9 +231,10 @@ def _choose(candidates: Sequence[tuple[str, int]], embed: Embed, allowance: int)
     while free.any():
         best = int(np.where(free, relevance - _REDUNDANCY * redundancy, -np.inf).argmax())
         free[best] = False
-        if candidates[best][1] > allowance:
+        # Joined by spaces, sentences may need a token more than they have alone.
+        if candidates[best][1] + bool(chosen) > allowance:
             continue
         chosen.append(best)
-        allowance -= candidates[best][1]
+        allowance -= candidates[best][1] + (len(chosen) > 1)
         redundancy = np.maximum(redundancy, vectors @ vectors[best])
     return " ".join(candidates[i][0] for i in sorted(chosen))

@@ -1,37 +1,32 @@
-"""The same pipeline over gists: the memory holds a compressed rendering of the text, so any length fits."""
+"""MemoRAGLite: one small model is memory and generator; the memory holds gists of the text, so any length fits."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from engine.agent import Agent
 from engine.ask import Generator
-from engine.documents import Document
 from engine.encoder import Encoder
 from engine.errors import InputError
-from engine.events import OnProgress, Stop
-from engine.gist import Gist, abstractive, extractive, join, stretches
-from engine.hardware import Hardware
-from engine.memorag import MemoRAG
+from engine.events import Event, Stop, Task
+from engine.gist import GistKind
+from engine.hardware import Hardware, detect
+from engine.memorizer import GistMemorizer
 from engine.model import Model
-from engine.prompt import prompts_for
+from engine.pipeline import Context, Pipeline, check_sizes, chunk_size, text_of
 
-GistMode = Literal["auto", "extractive", "abstractive"]
-# Gist tokens the memory holds: more costs reading time once and a little at every question.
-_GIST_BUDGET_SMALL, _GIST_BUDGET_ABLE = 2048, 8192
-# Tokens of the window kept free for the conversation around the gists, a question and its clues.
-_RESERVE = 1024
+GistMode = Literal["auto", GistKind]
+_GIST_MODES = ("auto", "extractive", "abstractive")
 
 
-class MemoRAGLite(MemoRAG):
-    """MemoRAG with a small model that is memory and generator at once."""
-
-    kind = "memorag-lite"
+class MemoRAGLite(Pipeline):
+    """Memory over gists, retriever and generator, over one corpus at a time."""
 
     def __init__(
         self,
-        gen_model_name_or_path: str | Model = "auto",
+        gen_model_name_or_path: str | Model | Agent = "auto",
         ret_model_name_or_path: str | Encoder = "auto",
         customized_gen_model: Generator | None = None,
         ret_hit: int = 3,
@@ -43,57 +38,58 @@ class MemoRAGLite(MemoRAG):
         gist_mode: GistMode = "auto",
         hardware: Hardware | None = None,
     ) -> None:
-        """Load the models.
+        """Load the models; arguments as ``MemoRAG``.
 
-        With ``customized_gen_model`` that one writes the answers and the local model stays the memory. ``gist_mode``
-        "auto" lets models of a billion parameters and more write gists, and chooses sentences for smaller ones.
+        With an ``Agent`` in the first place, a model behind an API writes the gists, is the memory and answers; with
+        ``customized_gen_model`` that one writes the answers and the first stays the memory. ``gist_mode`` "auto" lets
+        models of a billion parameters and more write gists, and chooses sentences for smaller ones.
 
         Raises:
             InputError: an argument out of range.
             ModelError: a model that cannot be found, verified or loaded.
         """
-        if gist_mode not in ("auto", "extractive", "abstractive"):
-            raise InputError(f"gist_mode is {gist_mode!r}; accepted are auto, extractive, abstractive.")
-        super().__init__(
-            gen_model_name_or_path,
-            ret_model_name_or_path,
-            None,
-            customized_gen_model,
-            ret_hit,
-            retrieval_chunk_size,
-            cache_dir,
-            access_token,
-            load_in_4bit,
-            enable_flash_attn,
-            hardware,
-        )
-        self.gist_mode = gist_mode
+        if gist_mode not in _GIST_MODES:
+            raise InputError(f"gist_mode is {gist_mode!r}; accepted are {', '.join(_GIST_MODES)}.")
+        check_sizes(ret_hit, retrieval_chunk_size)
+        used = hardware or detect(load_in_4bit=load_in_4bit, enable_flash_attn=enable_flash_attn)
+        gen, ret = gen_model_name_or_path, ret_model_name_or_path
+        if isinstance(gen, str):
+            gen = Model(gen, cache_dir, access_token, hardware=used)
+        if not isinstance(ret, Encoder):
+            ret = Encoder(ret, cache_dir, access_token, used)
+        able: GistKind = "abstractive" if gen.is_able else "extractive"
+        kind = able if gist_mode == "auto" else gist_mode
+        memorizer = GistMemorizer(gen, ret, chunk_size(retrieval_chunk_size, ret), kind)
+        super().__init__(memorizer, customized_gen_model, ret_hit)
 
-    @property
-    def gist_budget(self) -> int:
-        """Tokens that all gists together may have."""
-        wanted = _GIST_BUDGET_ABLE if self.model.is_able else _GIST_BUDGET_SMALL
-        return max(64, min(wanted, self.model.context_length - _RESERVE))
+    def __call__(
+        self,
+        query: str | None = None,
+        context: Context | None = None,
+        task_type: Task = "memorag",
+        prompt_template: str | None = None,
+        max_new_tokens: int = 256,
+        reset_each_call: bool = False,
+        use_memory_answer: bool = False,
+        temperature: float = 0.0,
+        stop: Stop | None = None,
+    ) -> str:
+        """Answer a question and return the text; arguments and errors as ``MemoRAG.stream``, the question first."""
+        asked = (query, context, task_type, prompt_template, max_new_tokens, reset_each_call, use_memory_answer)
+        return text_of(self._ask(*asked, temperature, stop))
 
-    def _gists(
-        self, documents: Sequence[Document], language: str, on_progress: OnProgress | None, stop: Stop | None
-    ) -> Sequence[Gist]:
-        parts = stretches(documents, self.model, self.gist_budget, stop)
-        wants_model = self.gist_mode == "abstractive" or (self.gist_mode == "auto" and self.model.is_able)
-        longest = max(part.tokens for part in parts)
-        # A corpus so long that its stretches outgrow the window cannot be read whole: sentences are chosen instead.
-        if wants_model and longest + _RESERVE <= self.model.context_length:
-            prompts = prompts_for(language)
-            return abstractive(documents, parts, self.model, prompts, self.gist_budget, on_progress, stop)
-        return extractive(
-            documents,
-            parts,
-            lambda texts: self.encoder.encode(texts, stop=stop),
-            self.model,
-            self.gist_budget,
-            on_progress,
-            stop,
-        )
-
-    def _memory_text(self, documents: Sequence[Document], gists: Sequence[Gist]) -> str:
-        return join(gists)
+    def stream(
+        self,
+        query: str | None = None,
+        context: Context | None = None,
+        task_type: Task = "memorag",
+        prompt_template: str | None = None,
+        max_new_tokens: int = 256,
+        reset_each_call: bool = False,
+        use_memory_answer: bool = False,
+        temperature: float = 0.0,
+        stop: Stop | None = None,
+    ) -> Iterator[Event]:
+        """Answer a question as a stream of events; arguments and errors as ``MemoRAG.stream``, the question first."""
+        asked = (query, context, task_type, prompt_template, max_new_tokens, reset_each_call, use_memory_answer)
+        return self._ask(*asked, temperature, stop)

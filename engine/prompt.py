@@ -1,6 +1,7 @@
 """Every prompt the engine sends, in English and Chinese, and a renderer that refuses a missing field.
 
-Templates are plain data; the text of documents only ever enters through a field, so braces in it do no harm.
+Templates are plain data; the text of documents only ever enters through a field, so braces in it do no harm. A text in
+another language gets English instructions that ask for its language: models follow those best.
 
     context   the memorised conversation's first turn (its reply is ``acknowledge``)
     gist      a stretch of text -> its gist
@@ -12,15 +13,74 @@ Templates are plain data; the text of documents only ever enters through a field
 
 from __future__ import annotations
 
+import hashlib
+import json
 import string
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
 
 from engine.errors import InputError
+
+# The languages that langdetect tells apart, without English and Chinese, which have templates of their own.
+_NAMES = {
+    "af": "Afrikaans",
+    "ar": "Arabic",
+    "bg": "Bulgarian",
+    "bn": "Bengali",
+    "ca": "Catalan",
+    "cs": "Czech",
+    "cy": "Welsh",
+    "da": "Danish",
+    "de": "German",
+    "el": "Greek",
+    "es": "Spanish",
+    "et": "Estonian",
+    "fa": "Persian",
+    "fi": "Finnish",
+    "fr": "French",
+    "gu": "Gujarati",
+    "he": "Hebrew",
+    "hi": "Hindi",
+    "hr": "Croatian",
+    "hu": "Hungarian",
+    "id": "Indonesian",
+    "it": "Italian",
+    "ja": "Japanese",
+    "kn": "Kannada",
+    "ko": "Korean",
+    "lt": "Lithuanian",
+    "lv": "Latvian",
+    "mk": "Macedonian",
+    "ml": "Malayalam",
+    "mr": "Marathi",
+    "ne": "Nepali",
+    "nl": "Dutch",
+    "no": "Norwegian",
+    "pa": "Punjabi",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ro": "Romanian",
+    "ru": "Russian",
+    "sk": "Slovak",
+    "sl": "Slovenian",
+    "so": "Somali",
+    "sq": "Albanian",
+    "sv": "Swedish",
+    "sw": "Swahili",
+    "ta": "Tamil",
+    "te": "Telugu",
+    "th": "Thai",
+    "tl": "Tagalog",
+    "tr": "Turkish",
+    "uk": "Ukrainian",
+    "ur": "Urdu",
+    "vi": "Vietnamese",
+}
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """One language's templates."""
+    """One language's templates; ``language`` is the code that ``prompts_for`` turns into the same templates again."""
 
     language: str
     context: str
@@ -36,6 +96,11 @@ class Prompts:
     sum_gen_short: str
     nearest: str
     not_found: str
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that change with any word of the templates: a memory encoded with others cannot be asked."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
 
 
 en_prompts = Prompts(
@@ -92,9 +157,38 @@ zh_prompts = Prompts(
 )
 
 
+# After which words of the English templates the language is asked for, and in which words.
+_PLACES = {
+    "gist": ("figures.", "Write"),
+    "span": ("one on each line.", "Write"),
+    "sur": ("one on each line.", "Write"),
+    "qa": ("from the notes only.", "Answer"),
+    "sum": ("on each line.", "Write"),
+    "qa_gen": ("in full sentences.", "Answer"),
+    "sum_gen": ("one coherent summary.", "Write"),
+    "qa_gen_short": ("from the text.", "Answer"),
+    "sum_gen_short": ("a few sentences.", "Write"),
+}
+
+
 def prompts_for(language: str) -> Prompts:
-    """Return the templates for a language code such as "en" or "zh-cn"; English for all but Chinese."""
-    return zh_prompts if language.startswith("zh") else en_prompts
+    """Return the templates for a language code such as "en", "zh-cn" or "es".
+
+    Chinese has templates of its own. Every other language gets the English ones, with a sentence that asks for it where
+    the code is one of langdetect's.
+    """
+    code = language.casefold().partition("-")[0]
+    if code == zh_prompts.language:
+        return zh_prompts
+    return _english_asking_for(code) if code in _NAMES else en_prompts
+
+
+@cache
+def _english_asking_for(code: str) -> Prompts:
+    templates = asdict(en_prompts) | {"language": code}
+    for field, (place, verb) in _PLACES.items():
+        templates[field] = templates[field].replace(place, f"{place} {verb} in {_NAMES[code]}.")
+    return Prompts(**templates)
 
 
 def fields_of(template: str) -> set[str]:

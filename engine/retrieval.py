@@ -6,7 +6,9 @@ cannot push out what the question itself finds. Fusion is by reciprocal rank (Co
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import numpy as np
 from engine.encoder import Encoder
 from engine.errors import BundleError, InputError
 from engine.events import OnProgress, Stop
+from engine.hardware import Hardware
 from engine.lexical import LexicalIndex
 
 # The constant of reciprocal-rank fusion: how little the difference between the first ranks counts.
@@ -29,7 +32,10 @@ CLUE_WEIGHT_SMALL = 0.02
 
 
 class FaissIndex:
-    """Exact cosine search over unit vectors, held in a flat faiss index."""
+    """Exact cosine search over unit vectors, held in a flat faiss index. They are numbered from 0, without gaps.
+
+    Any number of threads may search at once, but not while one adds or removes.
+    """
 
     def __init__(self, dimension: int) -> None:
         import faiss
@@ -39,22 +45,43 @@ class FaissIndex:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
+    def copy(self) -> FaissIndex:
+        """Return an index over a copy of the vectors."""
+        twin = FaissIndex(self._index.d)
+        twin.add(self.vectors())
+        return twin
+
     def add(self, vectors: np.ndarray) -> None:
-        """Append unit vectors [n, dimension] float32; they get the next numbers."""
-        if vectors.ndim != 2 or vectors.shape[1] != self._index.d:
-            raise InputError(f"The vectors have the shape {vectors.shape}; the index takes [n, {self._index.d}].")
-        self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        """Append unit vectors [n, dimension] float32; they get the next numbers.
+
+        Raises:
+            InputError: they have another shape, or are not finite.
+        """
+        self._index.add(self._checked(vectors))
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Remove vectors by number. Those that remain keep their order and are numbered anew, without gaps.
+
+        Raises:
+            InputError: there is no vector of such a number; nothing is removed.
+        """
+        wrong = [number for number in numbers if not 0 <= number < len(self)]
+        if wrong:
+            raise InputError(f"The index has no number {wrong[0]}; it has {len(self)} vectors, numbered from 0.")
+        self._index.remove_ids(np.array(numbers, dtype=np.int64))  # type: ignore[arg-type]
 
     def search(self, queries: np.ndarray, hits: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return (scores float32, numbers int64), both [n_queries, min(hits, len(self))], best first."""
+        """Return (scores float32, numbers int64), both [n_queries, min(hits, len(self))], best first.
+
+        Raises:
+            InputError: the queries have another shape or are not finite, or ``hits`` is below 1.
+        """
         if hits < 1:
             raise InputError(f"hits is {hits}; give 1 or more.")
-        count = min(hits, len(self))
-        if not count or not len(queries):
-            return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
-        found: tuple[np.ndarray, np.ndarray] = self._index.search(
-            np.ascontiguousarray(queries, dtype=np.float32), count
-        )
+        wanted, count = self._checked(queries), min(hits, len(self))
+        if not count or not len(wanted):
+            return np.zeros((len(wanted), 0), np.float32), np.zeros((len(wanted), 0), np.int64)
+        found: tuple[np.ndarray, np.ndarray] = self._index.search(wanted, count)
         return found
 
     def vectors(self) -> np.ndarray:
@@ -62,53 +89,128 @@ class FaissIndex:
         found: np.ndarray = self._index.reconstruct_n(0, len(self))
         return found
 
+    def _checked(self, vectors: np.ndarray) -> np.ndarray:
+        if vectors.ndim != 2 or vectors.shape[1] != self._index.d:
+            raise InputError(f"The vectors have the shape {vectors.shape}; the index takes [n, {self._index.d}].")
+        if not np.isfinite(vectors).all():
+            raise InputError("Some of the vectors hold infinity or no number at all; the index takes finite ones.")
+        return np.ascontiguousarray(vectors, dtype=np.float32)
+
 
 class DenseRetriever:
-    """An encoder and the index of the texts it has embedded. Built from a name, or over a loaded Encoder."""
+    """An encoder and the index of the texts it has embedded. Built from a name, or over a loaded Encoder.
 
-    def __init__(self, model_name_or_path: str | Encoder = "auto", cache_dir: str | Path | None = None) -> None:
+    Any number of threads may search at once, but not while one adds or removes: change a ``copy`` and use that then.
+    """
+
+    def __init__(
+        self,
+        model_name_or_path: str | Encoder = "auto",
+        cache_dir: str | Path | None = None,
+        access_token: str | None = None,
+        hardware: Hardware | None = None,
+    ) -> None:
+        """Start with no texts; arguments as ``Encoder``.
+
+        Raises:
+            ModelError: the encoder cannot be found, verified or loaded, or is none.
+        """
         given = model_name_or_path
-        self.encoder = given if isinstance(given, Encoder) else Encoder(given, cache_dir)
+        self.encoder = given if isinstance(given, Encoder) else Encoder(given, cache_dir, access_token, hardware)
         self.index = FaissIndex(self.encoder.dimension)
 
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def copy(self) -> DenseRetriever:
+        """Return a retriever over the same encoder with an index of its own."""
+        twin = DenseRetriever(self.encoder)
+        twin.index = self.index.copy()
+        return twin
+
     def add(self, texts: Sequence[str], on_progress: OnProgress | None = None, stop: Stop | None = None) -> None:
-        """Embed texts and append them to the index."""
+        """Embed texts and append them to the index; they get the next numbers.
+
+        Raises:
+            Cancelled: ``stop`` was set; nothing was added.
+        """
         self.index.add(self.encoder.encode(texts, on_progress=on_progress, stop=stop))
 
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Forget texts by number. Those that remain keep their order and are numbered anew, without gaps.
+
+        Raises:
+            InputError: there is no text of such a number; nothing is removed.
+        """
+        self.index.remove(numbers)
+
     def search(self, queries: str | Sequence[str], hits: int = 3) -> tuple[np.ndarray, np.ndarray]:
-        """Return (cosines, text numbers), both [n_queries, hits], best first."""
+        """Return (cosines float32, text numbers int64), both [n_queries, min(hits, len(self))], best first.
+
+        Raises:
+            InputError: ``hits`` is below 1.
+        """
         wanted = [queries] if isinstance(queries, str) else list(queries)
         return self.index.search(self.encoder.encode(wanted, query=True), hits)
 
     def save(self, path: str | Path) -> None:
-        """Save the vectors as safetensors; the folder is made when missing."""
+        """Save the vectors as safetensors, with the encoder's name; the folder is made when missing.
+
+        Raises:
+            BundleError: the file cannot be written (a full disk, say); one that was there before is kept.
+        """
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        save_file({"vectors": self.index.vectors()}, path, metadata={"encoder": self.encoder.fingerprint})
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+        made_by = {"encoder": self.encoder.fingerprint, "name": self.encoder.name}
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"vectors": self.index.vectors()}, partial, metadata=made_by)
+            partial.replace(target)
+        except (OSError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BundleError(f"The index {target.name!r} could not be written: {reason}.") from error
+        finally:
+            with suppress(OSError):
+                partial.unlink()
 
     def load(self, path: str | Path) -> None:
         """Replace the index by one that ``save`` wrote with the same encoder.
 
         Raises:
-            BundleError: it cannot be read, or was made by another encoder.
+            BundleError: it cannot be read, or was made by another encoder; the index is what it was.
         """
         from safetensors import SafetensorError, safe_open
 
+        name = Path(path).name
         try:
             with safe_open(str(path), framework="np") as file:
-                made_by = (file.metadata() or {}).get("encoder")
+                made_by = file.metadata() or {}
                 vectors = file.get_tensor("vectors")
-        except (OSError, SafetensorError) as error:
-            raise BundleError(f"The index {Path(path).name!r} cannot be read; memorise the text again.") from error
-        if made_by != self.encoder.fingerprint:
-            raise BundleError(f"The index {Path(path).name!r} was made by another retriever than {self.encoder.name}.")
+        except (OSError, TypeError, SafetensorError) as error:
+            raise BundleError(f"The index {name!r} cannot be read; memorise the text again.") from error
+        if made_by.get("encoder") != self.encoder.fingerprint:
+            other = f"{made_by.get('name', 'an unnamed retriever')} ({made_by.get('encoder', 'no fingerprint')})"
+            raise BundleError(
+                f"The index {name!r} was made by {other}, but {self.encoder.name} ({self.encoder.fingerprint}) is in "
+                f"use; memorise the text again."
+            )
         self.restore(vectors)
 
     def restore(self, vectors: np.ndarray) -> None:
-        """Replace the index by one over these vectors [n, dimension]."""
-        self.index = FaissIndex(self.encoder.dimension)
-        self.index.add(vectors)
+        """Replace the index by one over saved vectors [n, dimension] of this very encoder.
+
+        Raises:
+            BundleError: they have another shape, or are not finite; the index is what it was.
+        """
+        index = FaissIndex(self.encoder.dimension)
+        try:
+            index.add(vectors)
+        except InputError as error:
+            raise BundleError(f"The saved index is damaged; memorise the text again. {error}") from error
+        self.index = index
 
 
 @dataclass(frozen=True)
@@ -140,19 +242,23 @@ def find(
     ret_hit: int,
     clue_weight: float = CLUE_WEIGHT,
 ) -> list[Hit]:
-    """Rank texts for a question and its clues.
+    """Rank texts for a question and its clues; each query counts once, however often it is given.
 
-    The question may rank DEPTH texts; every clue adds its share of ``clue_weight`` to its own ``ret_hit`` best.
+    The question ranks up to DEPTH texts by meaning and up to DEPTH by words, each ranking with weight 1. Every clue
+    ranks the ``ret_hit`` texts nearest to it in meaning, with an equal share of ``clue_weight`` (of 1 where there is no
+    question, then only the clues rank). So ``ret_hit`` bounds what each clue can bring in or raise, not how many texts
+    are found: that are up to 2 * DEPTH + ret_hit * number of clues, to be cut by ``within_budget``.
     """
-    if not len(dense.index):
+    if not len(dense):
         return []
-    _, numbers = dense.search([question, *clues] if question else list(clues), DEPTH)
+    hints = list(dict.fromkeys(clue for clue in clues if clue.strip() and clue != question))
+    _, numbers = dense.search([question, *hints] if question else hints, max(DEPTH, ret_hit))
     rows = [[int(i) for i in row] for row in numbers]
     rankings: list[tuple[str, float, Sequence[int]]] = []
     if question:
-        rankings = [("question", 1.0, rows.pop(0)), ("question", 1.0, lexical.search(question, DEPTH))]
-    weight = clue_weight / max(1, len(clues)) if question else 1.0
-    rankings += [(clue, weight, row[:ret_hit]) for clue, row in zip(clues, rows, strict=True)]
+        rankings = [("question", 1.0, rows.pop(0)[:DEPTH]), ("question", 1.0, lexical.search(question, DEPTH))]
+    weight = clue_weight / max(1, len(hints)) if question else 1.0
+    rankings += [(clue, weight, row[:ret_hit]) for clue, row in zip(hints, rows, strict=True)]
     return fuse(rankings)
 
 

@@ -30,7 +30,7 @@ from safetensors.torch import load_file, save_file
 
 from engine.errors import BundleError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, CHUNKS, INDEX, MEMORY = "manifest.json", "chunks.json", "index.bin", "memory.bin"
 Tensors = dict[str, torch.Tensor]
 
@@ -89,8 +89,15 @@ def read(folder: Path) -> Bundle:
         path = folder / name
         if name not in (CHUNKS, INDEX, MEMORY) or not path.is_file():
             raise BundleError(f"The bundle {folder.name!r} is incomplete: {name} is missing; memorise the text again.")
-        if path.stat().st_size != facts["bytes"] or _sha256(path) != facts["sha256"]:
-            raise BundleError(f"The bundle {folder.name!r} is damaged: {name} has changed; memorise the text again.")
+        found = f"{path.stat().st_size} bytes"
+        if path.stat().st_size == facts["bytes"]:
+            found = f"the checksum {_sha256(path)}"
+        expected = f"{facts['bytes']} bytes" if found.endswith("bytes") else f"the checksum {facts['sha256']}"
+        if found != expected:
+            raise BundleError(
+                f"The bundle {folder.name!r} is damaged: {name} has {found}, but {expected} when it was saved; "
+                "memorise the text again."
+            )
     try:
         chunks = json.loads((folder / CHUNKS).read_text("utf-8"))
         index = load_file(folder / INDEX)
@@ -109,21 +116,26 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         BundleError: there is none, or it is damaged or of an unknown format.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
     except FileNotFoundError as error:
         raise BundleError(
             f"There is no bundle in {folder.name!r}; give a folder that memorize(save_dir=...) made."
         ) from error
     except (OSError, ValueError) as error:
         raise BundleError(f"The manifest of the bundle {folder.name!r} is damaged; memorise the text again.") from error
-    if (
-        not isinstance(manifest, dict)
-        or manifest.get("format") != FORMAT
-        or not isinstance(manifest.get("files"), dict)
-    ):
-        raise BundleError(f"The bundle {folder.name!r} is of another format than {FORMAT}; memorise the text again.")
-    if manifest.pop("sha256", None) != _sum_of(manifest):
-        raise BundleError(f"The manifest of the bundle {folder.name!r} is damaged; memorise the text again.")
+    known = isinstance(manifest, dict) and isinstance(manifest.get("files"), dict)
+    if not known or manifest.get("format") != FORMAT:
+        found = repr(manifest.get("format"))[:20] if known else "that cannot be told"
+        raise BundleError(
+            f"The bundle {folder.name!r} is of another format ({found}) than this version reads ({FORMAT}); "
+            "memorise the text again."
+        )
+    written, found = str(manifest.pop("sha256", "none")), _sum_of(manifest)
+    if written != found:
+        raise BundleError(
+            f"The manifest of the bundle {folder.name!r} is damaged: its checksum is {found[:16]}, but {written[:16]} "
+            "when it was saved; memorise the text again."
+        )
     return manifest
 
 

@@ -55,7 +55,7 @@ def measure(path, tokens, runs, folder):
         rows[f"{task}: first token (s)"] = statistics.median(first for first, _, _ in asked)
         rows[f"{task}: whole answer (s)"] = statistics.median(whole for _, whole, _ in asked)
     rows["memory (MB)"] = pipeline.stats["memory_bytes"] / 2**20
-    return {"hardware": str(pipeline.model.hardware), "model": pipeline.model.name, "figures": rows}
+    return {"hardware": str(pipeline.encoder.hardware), "model": pipeline.model.name, "figures": rows}
 
 
 def main():

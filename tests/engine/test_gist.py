@@ -8,11 +8,11 @@ import re
 import numpy as np
 import pytest
 
-from engine.chunking import Chunk, sentences
+from engine.chunking import sentences
 from engine.documents import Document
 from engine.errors import Cancelled
 from engine.events import Stop
-from engine.gist import GIST_TOKENS, Gist, abstractive, extractive, join, stretches
+from engine.gist import GIST_TOKENS, Gist, GistMaker, join
 from engine.prompt import en_prompts
 
 
@@ -25,8 +25,12 @@ def embed(texts):
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
 
+def maker(model, kind="extractive", embedding=embed) -> GistMaker:
+    return GistMaker(kind, model, embedding, en_prompts)
+
+
 def made(documents, model, budget=2048, **options) -> list[Gist]:
-    return extractive(documents, stretches(documents, model, budget), embed, model, budget, **options)
+    return maker(model).make(documents, budget, **options)
 
 
 @pytest.fixture
@@ -66,16 +70,15 @@ def _sentences(text: str) -> list[str]:
 def test_a_longer_corpus_gets_longer_stretches_not_more_gists(lighthouse, tiny_model):
     budget = 480
     for copies in (1, 8, 40):
-        documents = [Document("a", lighthouse * copies)]
-        parts = stretches(documents, tiny_model, budget)
-        assert len(parts) * 48 <= budget
-        assert "".join(part.of(documents) for part in parts) == documents[0].text
+        gists = made([Document("a", lighthouse * copies)], tiny_model, budget)
+        assert 1 <= len(gists) * 48 <= budget
+        assert gists[0].start == 0
+        assert gists[-1].end == len(lighthouse) * copies
 
 
 def test_every_document_has_a_stretch_even_where_there_are_many(tiny_model):
     documents = [Document(str(n), f"Document number {n} tells of the sea and the ships.") for n in range(30)]
-    parts = stretches(documents, tiny_model, 100)
-    assert [part.document for part in parts] == list(range(30))
+    assert [gist.document for gist in made(documents, tiny_model, 900)] == list(range(30))
 
 
 def test_a_sentence_that_comes_again_is_chosen_once(tiny_model):
@@ -121,19 +124,86 @@ def test_only_an_even_sample_of_a_huge_corpus_is_embedded(tiny_model):
         return embed(texts)
 
     text = " ".join(f"Sentence number {n} tells of the sea and of the ships." for n in range(6000))
-    documents = [Document("a", text)]
-    extractive(documents, stretches(documents, tiny_model, 2048), counting, tiny_model, 2048)
+    maker(tiny_model, embedding=counting).make([Document("a", text)], 2048)
     assert 2900 < len(seen) <= 4100
     assert any("number 59" in sentence for sentence in seen[-100:]), "the end is sampled too"
 
 
-def test_written_gists_are_the_models_own_and_short(documents, tiny_model):
-    parts = stretches(documents, tiny_model, 2048)[:3]
-    short = [Chunk(part.document, part.start, part.start + 300, part.tokens) for part in parts]
-    gists = abstractive(documents, short, tiny_model, en_prompts, 3 * 48)
-    assert [(gist.document, gist.start) for gist in gists] == [(part.document, part.start) for part in short]
-    asked = en_prompts.gist.replace("{context}", short[0].of(documents))
-    assert gists[0].text == tiny_model.generate(asked, 48)[0]
+def test_written_gists_are_the_models_own_and_short(lighthouse, tiny_model):
+    documents = [Document("a", lighthouse[:700]), Document("b", lighthouse[700:1400])]
+    gists = maker(tiny_model, "abstractive").make(documents, 4000)
+    assert [(gist.document, gist.start, gist.end) for gist in gists] == [(0, 0, 700), (1, 0, 700)]
+    asked = [en_prompts.gist.replace("{context}", document.text) for document in documents]
+    assert [gist.text for gist in gists] == tiny_model.generate(asked, GIST_TOKENS)
+
+
+# Gists of gists
+
+
+class Brief:
+    """A writer for which words are tokens; it writes the first words of what it is given, and remembers all of it."""
+
+    name, context_length = "brief", 1024
+
+    def __init__(self, words: int = 40) -> None:
+        self.words, self.given = words, []
+
+    def count_tokens(self, text):
+        return len(text.split())
+
+    def token_spans(self, texts):
+        return [[match.span() for match in re.finditer(r"\S+", text)] for text in texts]
+
+    def generate(self, prompts, max_new_tokens=256, *, stop=None):
+        self.given.extend(prompts)
+        body = [prompt.split("\n\n", 1)[1].rsplit("\n\n", 1)[0] for prompt in prompts]
+        return [" ".join(text.split()[: min(self.words, max_new_tokens)]) for text in body]
+
+
+def counted(writer, gists) -> int:
+    return sum(writer.count_tokens(gist.text) for gist in gists)
+
+
+def test_gists_that_are_too_long_together_have_gists_of_their_own():
+    text = " ".join(f"Sentence number {n} tells of the sea and of the ships of the year {n}." for n in range(3000))
+    writer = Brief()
+    gists = maker(writer, "abstractive").make([Document("a", text)], 300)
+    assert counted(writer, gists) <= 300
+    assert max(writer.count_tokens(prompt) for prompt in writer.given) <= writer.context_length, "each is read whole"
+    first_pass = [prompt for prompt in writer.given if "number 2999 " in prompt]
+    assert first_pass, "the end of the text is read as well as its beginning"
+    assert any(prompt.count("Sentence number") < 40 and "\n\nSentence" in prompt[60:] for prompt in writer.given)
+    assert (gists[0].start, gists[-1].end) == (0, len(text)), "gists of gists stand for the whole text"
+
+
+def test_a_model_that_will_not_be_brief_is_cut_short():
+    class Verbose(Brief):
+        def generate(self, prompts, max_new_tokens=256, *, stop=None):
+            return [f"{' '.join(f'word{n}' for n in range(max_new_tokens))}." for _ in prompts]
+
+    text = " ".join(f"Sentence number {n} tells of the sea and of the ships." for n in range(3000))
+    gists = maker(Verbose(), "abstractive").make([Document("a", text)], 100)
+    assert gists
+    assert counted(Verbose(), gists) <= 100
+
+
+@pytest.mark.parametrize("budget", [60, 200, 500])
+def test_chosen_gists_are_condensed_to_their_best_sentences(documents, tiny_model, budget):
+    gists = made(documents, tiny_model, 1500)
+    shorter = maker(tiny_model).condense(gists, budget)
+    assert 0 < counted(tiny_model, shorter) <= budget
+    assert {gist.document for gist in shorter} == {0, 1}, "each document keeps a gist"
+    known = {plain(gist.text[a:b]) for gist in gists for a, b in sentences(gist.text)}
+    assert {plain(gist.text[a:b]) for gist in shorter for a, b in sentences(gist.text)} <= known
+    for gist in shorter:
+        covered = [g for g in gists if g.document == gist.document and gist.start <= g.start and g.end <= gist.end]
+        assert any(plain(gist.text[:30]) in plain(g.text) for g in covered), "the place covers what it was made from"
+
+
+def test_gists_that_fit_stay_as_they_are(documents, tiny_model):
+    gists = made(documents, tiny_model, 500)
+    assert maker(tiny_model).condense(gists, 600) == gists
+    assert maker(tiny_model).condense([], 600) == []
 
 
 def test_gists_are_read_apart():
@@ -159,16 +229,13 @@ def test_choosing_and_writing_can_be_stopped(documents, tiny_model):
         made(documents, tiny_model, on_progress=on_progress, stop=stop)
     assert len(seen) == 1
     with pytest.raises(Cancelled):
-        abstractive(documents, [Chunk(0, 0, 300, 80)], tiny_model, en_prompts, 48, stop=stop)
-    with pytest.raises(Cancelled):
-        stretches(documents, tiny_model, 2048, stop)
+        maker(tiny_model, "abstractive").make([Document("a", documents[0].text[:700])], 200, stop=stop)
 
 
 @pytest.mark.models
 def test_real_gists_name_what_the_text_is_about(engine_models, lighthouse):
     model, encoder = engine_models
     documents = [Document("a", lighthouse)]
-    parts = stretches(documents, model, 400)
-    text = join(extractive(documents, parts, encoder.encode, model, 400))
+    text = join(maker(model, embedding=encoder.encode).make(documents, 400))
     assert model.count_tokens(text) <= 420
     assert sum(word in text for word in ("lamp", "tower", "keeper", "island", "light")) >= 3

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from engine.events import Answer, Clues, Evidence, Stop, Token
 from engine.memorag import MemoRAG
 from engine.memorag_lite import MemoRAGLite
 from engine.model import Model
+from engine.pipeline import Pipeline
 
 pytestmark = pytest.mark.models
 
@@ -68,12 +70,12 @@ class Scripted:
             yield word + " "
 
 
-def events_of(pipeline: MemoRAG, query: str | None = QUESTION, *args, **options) -> list:
-    return list(pipeline.stream(query, *args, **{"max_new_tokens": 8} | options))
+def events_of(pipeline: Pipeline, query: str | None = QUESTION, **options) -> list:
+    return list(pipeline.stream(query=query, **{"max_new_tokens": 8} | options))
 
 
-def evidence_of(pipeline: MemoRAG, query: str | None, task: str = "rag") -> Evidence:
-    stream = pipeline.stream(query, task_type=task)
+def evidence_of(pipeline: Pipeline, query: str | None, task: str = "rag") -> Evidence:
+    stream = pipeline.stream(query=query, task_type=task)
     evidence = next(event for event in stream if isinstance(event, Evidence))
     stream.close()
     return evidence
@@ -311,10 +313,13 @@ def test_statistics_are_told_when_asked_for(tiny, capsys):
     pipeline.memorize(SHORT)
     assert capsys.readouterr().out == ""
     pipeline.memorize(SHORT, print_stats=True)
-    told = capsys.readouterr().out
-    assert "language: en\n" in told
-    assert f"memory tokens: {pipeline.memorized.memory.prefix.length}\n" in told
-    assert pipeline.stats["memory_bytes"] == pipeline.memorized.memory.prefix.nbytes
+    prefix, stats = pipeline.memorized.memory.prefix, pipeline.stats
+    assert capsys.readouterr().out.splitlines() == [
+        "Language: en",
+        f"Context length: {stats['context_tokens']} tokens",
+        f"Memory size: {prefix.nbytes / 2**20:.1f} MB ({prefix.length} tokens)",
+        "Number of chunks: 1",
+    ]
 
 
 def test_a_fork_shares_the_models_and_nothing_else(tiny):
@@ -332,8 +337,10 @@ def test_the_full_pipeline_reads_the_text_itself(tiny_model, encoder):
     assert pipeline.memorized.gists == ()
     assert memory.prefix.length > tiny_model.count_tokens(SHORT)
     before = pipeline.memorized
-    with pytest.raises(ContextLengthError, match="reads at most 2048 tokens"):
-        pipeline.memorize(filler(0, 60))
+    seen = []
+    with pytest.raises(ContextLengthError, match=r"prompt has \d+ tokens .* reads at most 2048 tokens"):
+        pipeline.memorize(filler(0, 60), on_progress=seen.append)
+    assert {event.stage for event in seen} == {"splitting"}, "it is told before any heavy work"
     assert pipeline.memorized is before
     assert events_of(pipeline)[-1].evidence
 
@@ -399,8 +406,115 @@ def test_arguments_out_of_range_are_refused_before_loading(options, words):
 
 
 def test_chunks_are_never_longer_than_the_retriever_reads(tiny_model, encoder):
-    assert MemoRAGLite(tiny_model, encoder, retrieval_chunk_size=4000).chunk_size == encoder.max_tokens
-    assert MemoRAGLite(tiny_model, encoder, retrieval_chunk_size=64).chunk_size == 64
+    assert MemoRAGLite(tiny_model, encoder, retrieval_chunk_size=4000).memorizer.chunk_size == encoder.max_tokens
+    small = MemoRAGLite(tiny_model, encoder, retrieval_chunk_size=64)
+    small.memorize(filler(0, 5))
+    assert 32 < max(chunk.tokens for chunk in small.memorized.chunks) <= 64
+
+
+# Several documents, one after the other
+
+
+MILL = Document("mill.txt", OTHER)
+LIGHT = Document("light.txt", SHORT)
+HALL = Document("hall.txt", "The hall of Brook was built of oak in 1702. Its steward was Tom Pell. It has nine doors.")
+
+
+@pytest.fixture(scope="module", params=[MemoRAGLite, MemoRAG])
+def any_pipeline(request, tiny_model, encoder):
+    return request.param(tiny_model, encoder)
+
+
+def facts_of(pipeline) -> tuple:
+    held = pipeline.memorized
+    return held.documents, held.chunks, held.gists, held.digest, held.memory.ids
+
+
+def test_adding_and_removing_gives_what_memorising_gives(any_pipeline):
+    grown, fresh = any_pipeline.fork(), any_pipeline.fork()
+    grown.add(LIGHT)
+    grown.add([MILL, HALL])
+    fresh.memorize([LIGHT, MILL, HALL])
+    assert facts_of(grown) == facts_of(fresh)
+    asked = {"query": QUESTION, "max_new_tokens": 8}
+    assert [e.text for e in grown.stream(**asked) if isinstance(e, Answer)] == [fresh(**asked)]
+    grown.remove("mill.txt")
+    fresh.memorize([LIGHT, HALL])
+    assert facts_of(grown) == facts_of(fresh)
+    assert [p.document for p in evidence_of(grown, QUESTION).passages] == ["light.txt", "hall.txt"]
+    grown.remove(["light.txt", "hall.txt"])
+    assert not grown.is_memorized
+
+
+def test_adding_a_document_reads_only_that_document(any_pipeline, monkeypatch):
+    pipeline, embedded, read = any_pipeline.fork(), [], []
+    pipeline.memorize([LIGHT, MILL])
+    encode = type(pipeline.encoder).encode
+
+    def spied(self, texts, **options):
+        embedded.extend(texts)
+        return encode(self, texts, **options)
+
+    monkeypatch.setattr(type(pipeline.encoder), "encode", spied)
+    before = pipeline.memorized
+    pipeline.add(HALL, on_progress=lambda event: read.append(event) if event.stage == "memorising" else None)
+    assert embedded, "the new document is embedded"
+    assert not [text for text in embedded if "Marrick" in text or "Pettigrew" in text]
+    assert read[-1].total < before.memory.tokens / 2, "the memory goes on from where it was"
+    assert before.memory.tokens < pipeline.memorized.memory.tokens
+    assert len(before.documents) == 2, "what was held before is as it was"
+    assert len(before.dense.index) == len(before.chunks)
+
+
+def test_a_corpus_that_grows_stays_within_the_memory(tiny, monkeypatch):
+    pipeline = tiny.fork()
+    monkeypatch.setattr(type(pipeline.memorizer), "budget", 400)
+    for n in range(6):
+        pipeline.add(Document(f"{n}.txt", filler(10 * n, 10)))
+        gists = pipeline.memorized.gists
+        assert sum(map(pipeline.model.count_tokens, (gist.text for gist in gists))) <= 400
+    assert {gist.document for gist in gists} == set(range(6)), "every document keeps a place in the memory"
+    assert len(pipeline.memorized.chunks) == len(pipeline.memorized.dense.index)
+    found = evidence_of(pipeline, "Which ledger was lost in the fire of 1755?").passages
+    assert any("fire of 1755" in passage.text and passage.document == "5.txt" for passage in found)
+
+
+def test_texts_without_a_name_are_numbered_on(tiny):
+    pipeline = tiny.fork()
+    pipeline.memorize(SHORT)
+    pipeline.add(OTHER)
+    assert [document.name for document in pipeline.memorized.documents] == ["text", "text 2"]
+
+
+def test_what_cannot_be_added_or_removed_is_refused_and_nothing_is_lost(tiny):
+    pipeline = tiny.fork()
+    pipeline.memorize([LIGHT, MILL])
+    before = pipeline.memorized
+    with pytest.raises(DocumentError, match=r'"mill.txt" is there already'):
+        pipeline.add(Document("mill.txt", "Another text."))
+    with pytest.raises(InputError, match=r"no document 'barn.txt'; memorised are: light.txt, mill.txt"):
+        pipeline.remove(["mill.txt", "barn.txt"])
+    stop = Stop()
+    stop.set()
+    with pytest.raises(Cancelled):
+        pipeline.add(HALL, stop=stop)
+    assert pipeline.memorized is before
+    with pytest.raises(NotMemorizedError):
+        tiny.fork().remove("mill.txt")
+
+
+def test_documents_of_one_name_are_told_apart(tiny):
+    pipeline = tiny.fork()
+    pipeline.memorize([LIGHT, Document("light.txt", OTHER)])
+    assert [document.name for document in pipeline.memorized.documents] == ["light.txt", "light.txt (2)"]
+
+
+def test_halves_of_characters_are_no_problem(tiny, tmp_path):
+    pipeline = tiny.fork()
+    pipeline.memorize(Document("odd \ud800.txt", f"{SHORT} \udfff"), save_dir=tmp_path / "odd")
+    pipeline.load(tmp_path / "odd")
+    assert pipeline.memorized.documents[0].name == "odd \ufffd.txt"
+    assert events_of(pipeline, f"{QUESTION} \ud800")[-1].evidence
 
 
 def test_the_corpus_can_be_forgotten_after_each_call(tiny):
@@ -448,16 +562,69 @@ def test_a_bundle_without_memory_is_small_loads_and_answers_the_same(tiny, tmp_p
     assert events_of(pipeline)[-1].text == events_of(tiny)[-1].text
 
 
-def test_a_bundle_without_memory_serves_any_memory_model(tiny, tmp_path, tiny_folder_of, encoder, hardware32):
-    tiny.save(tmp_path / "small", with_memory=False)
-    tiny.save(tmp_path / "whole")
-    other = MemoRAGLite(Model(str(tiny_folder_of("qwen3")), hardware=hardware32), encoder)
-    other.load(tmp_path / "small")
+@pytest.mark.parametrize("with_memory", [True, False])
+def test_a_bundle_serves_any_memory_model(tiny, tmp_path, tiny_folder_of, encoder, hardware32, with_memory):
+    tiny.save(tmp_path / "bundle", with_memory)
+    other, seen = MemoRAGLite(Model(str(tiny_folder_of("qwen3")), hardware=hardware32), encoder), []
+    other.load(tmp_path / "bundle", on_progress=seen.append)
+    assert {event.stage for event in seen} == {"memorising"}, "gists are read again, the text is not"
+    assert other.memorized.gists == tiny.memorized.gists
+    fresh = MemoRAGLite(other.model, encoder)
+    fresh.memorize(SHORT)
+    assert other.memorized.memory.answer(QUESTION, 12) == fresh.memorized.memory.answer(QUESTION, 12)
+
+
+def test_gists_are_made_shorter_for_a_memory_model_with_a_small_window(tiny, tmp_path, tiny_model_dir, hardware32):
+    pipeline = tiny.fork()
+    pipeline.memorize(filler(0, 40), save_dir=tmp_path / "bundle")
+    folder = tmp_path / "small"
+    shutil.copytree(tiny_model_dir, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 1200}))
+    other = MemoRAGLite(Model(str(folder), hardware=hardware32), tiny.encoder)
+    other.load(tmp_path / "bundle")
+    assert sum(map(other.model.count_tokens, (g.text for g in other.memorized.gists))) <= other.memorizer.budget < 200
+    assert sum(map(tiny.model.count_tokens, (g.text for g in pipeline.memorized.gists))) > 400
     assert events_of(other)[-1].evidence
-    before = other.memorized
-    with pytest.raises(BundleError, match=r"was made with .*memorise the text again"):
-        other.load(tmp_path / "whole")
-    assert other.memorized is before
+
+
+def test_the_manifest_names_all_that_the_bundle_depends_on(tiny, bundle):
+    manifest = json.loads((bundle / storage.MANIFEST).read_text("utf-8"))
+    assert manifest["memory_model"] == {"name": tiny.model.name, "fingerprint": tiny.model.fingerprint}
+    assert manifest["retriever"] == {"name": tiny.encoder.name, "fingerprint": tiny.encoder.fingerprint}
+    assert manifest["prompts"] == tiny.memorized.memory.prompts.digest
+    assert manifest["tokenizer"] == tiny.model.tokenizer_name
+    assert manifest["chunking"] == {"tokens": tiny.memorizer.chunk_size, "tokenizer": tiny.encoder.name}
+    assert manifest["versions"]["torch"] == torch.__version__
+    assert set(manifest["versions"]) >= {"torch", "transformers", "safetensors", "sentence-transformers", "faiss-cpu"}
+    assert str(bundle.parent) not in json.dumps(manifest)
+
+
+def test_a_memory_made_with_other_prompts_is_read_anew(tiny, bundle):
+    read = storage.read(bundle)
+    manifest = {**read.manifest, "prompts": "0" * 16}
+    storage.write(bundle, {k: v for k, v in manifest.items() if k != "files"}, read.chunks, read.index, read.memory)
+    pipeline, seen = tiny.fork(), []
+    pipeline.load(bundle, on_progress=seen.append)
+    assert {event.stage for event in seen} == {"memorising"}
+    assert events_of(pipeline)[-1].text == events_of(tiny)[-1].text
+
+
+def test_a_bundle_of_another_retriever_is_refused_with_both_named(tiny, bundle):
+    read = storage.read(bundle)
+    manifest = {**read.manifest, "retriever": {"name": "some/encoder", "fingerprint": "0123456789abcdef"}}
+    storage.write(bundle, {k: v for k, v in manifest.items() if k != "files"}, read.chunks, read.index, read.memory)
+    both = rf"some/encoder \(0123456789abcdef\).*{tiny.encoder.name} \({tiny.encoder.fingerprint}\)"
+    with pytest.raises(BundleError, match=both):
+        tiny.fork().load(bundle)
+
+
+def test_a_bundle_is_memory_mapped(tiny, tmp_path):
+    pipeline = tiny.fork()
+    pipeline.memorize(SHORT, save_dir=tmp_path / "bundle")
+    pipeline.load(tmp_path / "bundle")
+    maps = Path("/proc/self/maps").read_text()
+    assert str((tmp_path / "bundle" / storage.MEMORY).resolve()) in maps
 
 
 def test_a_bundle_of_the_other_pipeline_is_refused(tiny_model, encoder, bundle):
@@ -483,7 +650,7 @@ def test_a_bundle_whose_text_was_exchanged_is_refused(tiny, bundle):
     read = storage.read(bundle)
     chunks = json.loads(json.dumps(read.chunks).replace("Marrick", "Merrick"))
     storage.write(bundle, {k: v for k, v in read.manifest.items() if k != "files"}, chunks, read.index, read.memory)
-    with pytest.raises(BundleError, match="not the one that was memorised"):
+    with pytest.raises(BundleError, match=r"holds the text \w{12}, but \w{12} is the one that was memorised"):
         tiny.fork().load(bundle)
 
 

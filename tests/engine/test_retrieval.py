@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import resource
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
+from safetensors.torch import save_file as torch_save
 
 from engine.encoder import Encoder
 from engine.errors import BundleError, Cancelled, InputError, ModelError
@@ -13,6 +20,7 @@ from engine.events import Stop
 from engine.lexical import LexicalIndex
 from engine.retrieval import (
     CLUE_WEIGHT,
+    DEPTH,
     RRF_K,
     DenseRetriever,
     FaissIndex,
@@ -74,6 +82,56 @@ def test_an_empty_index_finds_nothing():
 def test_vectors_of_another_size_are_refused(shape):
     with pytest.raises(InputError, match=r"takes \[n, 24\]"):
         FaissIndex(24).add(np.zeros(shape, dtype=np.float32))
+
+
+@pytest.mark.parametrize("shape", [(3, 23), (24,), (2, 2, 24)])
+def test_queries_of_another_size_are_refused(shape):
+    with pytest.raises(InputError, match=r"takes \[n, 24\]"):
+        FaissIndex(24).search(np.zeros(shape, dtype=np.float32), 1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_is_neither_held_nor_searched_for(value):
+    index, broken = FaissIndex(24), unit(3)
+    index.add(unit(5))
+    broken[1, 7] = value
+    with pytest.raises(InputError, match="takes finite ones"):
+        index.add(broken)
+    with pytest.raises(InputError, match="takes finite ones"):
+        index.search(broken, 1)
+    assert len(index) == 5
+
+
+@given(st.integers(1, 12), st.data())
+def test_removing_leaves_the_others_in_order_and_numbered_anew(size, data):
+    numbers = data.draw(st.lists(st.integers(0, size - 1), max_size=size))
+    index, vectors = FaissIndex(24), unit(size)
+    index.add(vectors)
+    index.remove(numbers)
+    left = np.delete(vectors, numbers, axis=0)
+    np.testing.assert_array_equal(index.vectors(), left)
+    assert index.search(left, 1)[1].ravel().tolist() == list(range(len(left)))
+    index.add(vectors[:1])
+    np.testing.assert_array_equal(index.vectors()[-1], vectors[0])
+
+
+@pytest.mark.parametrize("number", [-1, 5, 99])
+def test_a_number_that_is_not_there_cannot_be_removed(number):
+    index = FaissIndex(24)
+    index.add(unit(5))
+    with pytest.raises(InputError, match=f"no number {number}; it has 5 vectors"):
+        index.remove([0, number])
+    np.testing.assert_array_equal(index.vectors(), unit(5))
+
+
+def test_a_copy_changes_alone():
+    index = FaissIndex(24)
+    index.add(unit(5))
+    twin = index.copy()
+    twin.remove([0, 1])
+    twin.add(unit(4, seed=1))
+    np.testing.assert_array_equal(index.vectors(), unit(5))
+    np.testing.assert_array_equal(twin.vectors(), np.concatenate([unit(5)[2:], unit(4, seed=1)]))
 
 
 @pytest.mark.parametrize("hits", [0, -1])
@@ -179,20 +237,124 @@ def test_an_index_is_saved_and_loaded(dense, encoder, tmp_path):
 
 
 @pytest.mark.models
-@pytest.mark.parametrize("damage", ["missing", "cut", "other encoder"])
-def test_a_damaged_or_foreign_index_is_refused(dense, encoder, tmp_path, damage):
-    from safetensors.numpy import save_file
-
+@pytest.mark.parametrize("damage", ["missing", "cut", "no safetensors", "other tensor", "other numbers"])
+def test_a_damaged_index_is_refused(dense, encoder, tmp_path, damage):
     path = tmp_path / "index.bin"
-    if damage == "other encoder":
-        save_file({"vectors": unit(3, 384)}, path, metadata={"encoder": "0123456789abcdef"})
-    elif damage == "cut":
+    made_by = {"encoder": encoder.fingerprint, "name": encoder.name}
+    if damage == "cut":
         dense.save(path)
         path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "no safetensors":
+        path.write_text("nothing of the kind", "utf-8")
+    elif damage == "other tensor":
+        save_file({"numbers": unit(3, 384)}, path, metadata=made_by)
+    elif damage == "other numbers":
+        torch_save({"vectors": torch.ones(3, 384, dtype=torch.bfloat16)}, path, metadata=made_by)
     again = DenseRetriever(encoder)
-    with pytest.raises(BundleError, match="another retriever" if damage == "other encoder" else "cannot be read"):
+    with pytest.raises(BundleError, match=r"'index.bin' cannot be read; memorise"):
         again.load(path)
-    assert len(again.index) == 0
+    assert len(again) == 0
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [(unit(3, 24), r"shape \(3, 24\)"), (np.full((3, 384), np.nan, np.float32), "takes finite ones")],
+)
+def test_an_index_with_other_vectors_than_the_encoders_is_refused(dense, encoder, tmp_path, vectors, message):
+    path = tmp_path / "index.bin"
+    save_file({"vectors": vectors}, path, metadata={"encoder": encoder.fingerprint, "name": encoder.name})
+    again = dense.copy()
+    with pytest.raises(BundleError, match=message):
+        again.load(path)
+    np.testing.assert_array_equal(again.index.vectors(), dense.index.vectors())
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    ("made_by", "other"),
+    [
+        ({"encoder": "0123456789abcdef", "name": "owner/other"}, r"made by owner/other \(0123456789abcdef\)"),
+        (None, r"made by an unnamed retriever \(no fingerprint\)"),
+    ],
+)
+def test_the_index_of_another_encoder_is_refused_with_both_named(encoder, tmp_path, made_by, other):
+    path = tmp_path / "index.bin"
+    save_file({"vectors": unit(3, 384)}, path, metadata=made_by)
+    with pytest.raises(BundleError, match=rf"{other}, but {encoder.name} \({encoder.fingerprint}\) is in use"):
+        DenseRetriever(encoder).load(path)
+
+
+@pytest.mark.models
+def test_a_full_disk_leaves_the_old_index(dense, encoder, tmp_path):
+    path = tmp_path / "index.bin"
+    dense.save(path)
+    larger = dense.copy()
+    larger.index.add(unit(1000, 384))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(BundleError, match=r"'index.bin' could not be written"):
+            larger.save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [file.name for file in tmp_path.iterdir()] == ["index.bin"]
+    larger.load(path)
+    np.testing.assert_array_equal(larger.index.vectors(), dense.index.vectors())
+
+
+@pytest.mark.models
+def test_a_place_that_is_no_folder_is_said(dense, tmp_path):
+    (tmp_path / "file").write_text("taken", "utf-8")
+    with pytest.raises(BundleError, match=r"'index.bin' could not be written"):
+        dense.save(tmp_path / "file" / "index.bin")
+
+
+@pytest.mark.models
+def test_removed_and_added_equals_built_afresh(dense, encoder):
+    changed, fresh = dense.copy(), DenseRetriever(encoder)
+    changed.remove([1, 3])
+    changed.add(["The oil came from Brannoch.", TEXTS[1]])
+    fresh.add([TEXTS[0], TEXTS[2], TEXTS[4], TEXTS[5], "The oil came from Brannoch.", TEXTS[1]])
+    np.testing.assert_allclose(changed.index.vectors(), fresh.index.vectors(), atol=2e-2)
+    questions = ["Who kept the light first?", "Where was the oil from?", "What colour is the entrance?"]
+    assert changed.search(questions, 1)[1].ravel().tolist() == fresh.search(questions, 1)[1].ravel().tolist()
+    assert changed.search(questions, 1)[1].ravel().tolist() == [5, 4, 1]
+    assert len(dense) == len(TEXTS), "the one in use is untouched"
+    assert changed.encoder is encoder
+
+
+@pytest.mark.models
+def test_a_stop_while_adding_adds_nothing(dense):
+    changed, stop = dense.copy(), Stop()
+    stop.set()
+    with pytest.raises(Cancelled):
+        changed.add(["The oil came from Brannoch."], stop=stop)
+    assert len(changed) == len(TEXTS)
+
+
+@pytest.mark.models
+def test_more_hits_than_texts_are_all_texts(dense):
+    scores, numbers = dense.search("keeper", 1000)
+    assert scores.shape == (1, len(TEXTS))
+    assert sorted(numbers[0].tolist()) == list(range(len(TEXTS)))
+    assert dense.search([], 3)[1].shape == (0, 0)
+
+
+@pytest.mark.models
+def test_many_threads_find_what_one_finds(dense):
+    questions = ["Who kept the light first?", "What colour is the entrance?", "What was heard in fog?", "灯塔"]
+    lexical = LexicalIndex(TEXTS)
+    expected = {question: find(question, ["a keeper"], dense, lexical, 2) for question in questions}
+    begin = threading.Barrier(8)
+
+    def ask(number):
+        begin.wait()
+        return [find(question, ["a keeper"], dense, lexical, 2) for question in questions[number % 4 :] * 3]
+
+    with ThreadPoolExecutor(8) as pool:
+        for number, found in enumerate(pool.map(ask, range(8))):
+            assert found == [expected[question] for question in questions[number % 4 :] * 3]
 
 
 @pytest.mark.models
@@ -210,6 +372,27 @@ def test_the_question_leads_and_clues_only_add(dense):
     assert set(door.found_by) == {"question", *poor}
     before = next(hit.score for hit in plain if hit.number == 2)
     assert door.score == pytest.approx(before + CLUE_WEIGHT / (RRF_K + 1))
+
+
+@pytest.mark.models
+def test_a_query_counts_once_however_often_it_is_given(dense):
+    lexical, question = LexicalIndex(TEXTS), "Who was the first keeper?"
+    once = find(question, ["saffron yellow door", "steam horn"], dense, lexical, 2)
+    again = ["saffron yellow door", question, "steam horn", " ", "", "saffron yellow door", "steam horn"]
+    assert find(question, again, dense, lexical, 2) == once
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("ret_hit", [1, 2, 60])
+def test_a_clue_ranks_as_many_texts_as_ret_hit_says(encoder, ret_hit):
+    dense, texts = DenseRetriever(encoder), [f"The lamp of tower {number} burned." for number in range(80)]
+    dense.add(texts)
+    hits = find("", ["the lamp of tower 7"], dense, LexicalIndex(texts), ret_hit)
+    assert len(hits) == ret_hit
+    weighed = [hit.score for hit in hits]
+    assert weighed == [pytest.approx(1 / (RRF_K + rank)) for rank in range(1, ret_hit + 1)]
+    asked = find("lamps", ["the lamp of tower 7"], dense, LexicalIndex([]), ret_hit)
+    assert sum("question" in hit.found_by for hit in asked) == DEPTH
 
 
 @pytest.mark.models

@@ -1,0 +1,252 @@
+"""The pipeline: memorise a corpus once, then recall clues, find evidence and write the answer for every question.
+
+What was memorised is one frozen value that is replaced as a whole, so a question that runs keeps the corpus it began
+with. ``MemoRAG`` and ``MemoRAGLite`` differ in who reads what (memorizer.py) and in the order of their arguments.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+from engine.agent import Agent
+from engine.ask import EVIDENCE_TOKENS, Generator, Request, check_request, events
+from engine.bundle import Memorized, digest_of
+from engine.documents import Document, as_documents
+from engine.encoder import Encoder
+from engine.errors import BundleError, InputError, NotMemorizedError
+from engine.events import Answer, Event, OnProgress, Stop
+from engine.memorizer import Memorizer
+from engine.model import Model
+
+Context = str | Document | Sequence[str | Document]
+
+# New tokens of each clue prompt, for an able memory model and for a small one, which soon repeats itself.
+_CLUE_TOKENS_ABLE, _CLUE_TOKENS_SMALL = 128, 48
+
+
+def check_sizes(ret_hit: int, retrieval_chunk_size: int) -> None:
+    """Raise InputError for a number of passages or a chunk size that cannot be used."""
+    if not 1 <= ret_hit <= 100:
+        raise InputError(f"ret_hit is {ret_hit}; give 1 to 100 passages.")
+    if retrieval_chunk_size < 16:
+        raise InputError(f"retrieval_chunk_size is {retrieval_chunk_size}; give 16 tokens or more.")
+
+
+def chunk_size(wanted: int, encoder: Encoder) -> int:
+    """Return the chunk size in tokens: never more than the encoder reads, nor than half of the evidence."""
+    return min(wanted, encoder.max_tokens, EVIDENCE_TOKENS // 2)
+
+
+class Pipeline:
+    """Memory, retriever and generator over one corpus at a time."""
+
+    def __init__(self, memorizer: Memorizer, generator: Generator | None, ret_hit: int) -> None:
+        """Take models that are loaded; without a generator of its own, the memory model also writes the answers."""
+        self.memorizer = memorizer
+        self.generator: Generator = generator if generator is not None else memorizer.model
+        self.ret_hit = ret_hit
+        self._held: Memorized | None = None
+
+    @property
+    def model(self) -> Model | Agent:
+        """The memory model."""
+        return self.memorizer.model
+
+    @property
+    def encoder(self) -> Encoder:
+        """The retriever's encoder."""
+        return self.memorizer.encoder
+
+    # Copies over the same loaded models
+
+    def fork(self) -> Self:
+        """Return a pipeline over the same loaded models, with nothing memorised."""
+        twin = copy.copy(self)
+        twin._held = None
+        return twin
+
+    def with_generator(self, generator: Generator) -> Self:
+        """Return a pipeline over the same models and the same memorised corpus, whose answers ``generator`` writes."""
+        twin = copy.copy(self)
+        twin.generator = generator
+        return twin
+
+    # Memorising
+
+    def memorize(
+        self,
+        context: Context,
+        save_dir: str | Path | None = None,
+        print_stats: bool = False,
+        on_progress: OnProgress | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        """Read a corpus once; with ``save_dir``, keep it as a bundle.
+
+        Raises:
+            DocumentError: there is no text in it.
+            ContextLengthError: ``MemoRAG`` only: the text does not fit the memory model's window.
+            BundleError: the bundle cannot be written; what was memorised is held all the same.
+            Cancelled: ``stop`` was set; what was memorised before is still there.
+        """
+        self._held = self.memorizer.read(as_documents(context), on_progress=on_progress, stop=stop)
+        if save_dir is not None:
+            self.save(save_dir)
+        self._say(print_stats)
+
+    def add(
+        self,
+        context: Context,
+        print_stats: bool = False,
+        on_progress: OnProgress | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        """Add documents to what is memorised; only they are read. A bundle on disk is not changed: ``save`` it again.
+
+        Raises:
+            DocumentError: there is no text, or a document of that name is already there.
+            ContextLengthError, Cancelled: as ``memorize``; what was memorised before is still there.
+        """
+        known = self._held
+        fresh = as_documents(context, known.documents if known is not None else ())
+        self._held = self.memorizer.read(fresh, known, on_progress=on_progress, stop=stop)
+        self._say(print_stats)
+
+    def remove(
+        self, names: str | Sequence[str], on_progress: OnProgress | None = None, stop: Stop | None = None
+    ) -> None:
+        """Take documents out of what is memorised, by name; the others are not read again.
+
+        The memory goes on from before the first of them: of what stood behind, gists are read again by ``MemoRAGLite``
+        and texts by ``MemoRAG``. Without the last document nothing is memorised.
+
+        Raises:
+            InputError: there is no document of that name.
+            Cancelled: ``stop`` was set; everything is still there.
+        """
+        held, wanted = self._memorized(), {names} if isinstance(names, str) else set(names)
+        known = [document.name for document in held.documents]
+        if missing := sorted(wanted - set(known)):
+            raise InputError(f"There is no document {missing[0]!r}; memorised are: {', '.join(known)}.")
+        without = {number for number, name in enumerate(known) if name in wanted}
+        all_gone = len(without) == len(known)
+        self._held = None if all_gone else self.memorizer.read((), held, without, on_progress, stop)
+
+    # Saving and loading
+
+    def save(self, save_dir: str | Path, with_memory: bool = True) -> None:
+        """Write what is memorised as a bundle.
+
+        Without the memory's tensors the bundle is small, and ``load`` rebuilds them, for any memory model.
+
+        Raises:
+            NotMemorizedError: nothing has been memorised.
+            BundleError: it cannot be written.
+        """
+        self.memorizer.save(self._memorized(), Path(save_dir), with_memory)
+
+    def load(
+        self,
+        save_dir: str | Path,
+        print_stats: bool = False,
+        on_progress: OnProgress | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        """Load a bundle. For another memory model than it was made with, the memory is read anew from its gists.
+
+        Raises:
+            BundleError: it is missing, damaged, or made by another pipeline or retriever; what was held stays.
+            ContextLengthError: ``MemoRAG`` only: the text does not fit the window of the memory model in use.
+        """
+        folder = Path(save_dir)
+        try:
+            self._held = self.memorizer.load(folder, on_progress, stop)
+        except (KeyError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
+            raise BundleError(f"The bundle {folder.name!r} does not hold what it should; memorise again.") from error
+        self._say(print_stats)
+
+    # Asking
+
+    def _ask(
+        self,
+        query: str | None,
+        context: Context | None,
+        task_type: str,
+        prompt_template: str | None,
+        max_new_tokens: int,
+        reset_each_call: bool,
+        use_memory_answer: bool,
+        temperature: float,
+        stop: Stop | None,
+    ) -> Iterator[Event]:
+        """Check everything, then return the stream of events. See ``MemoRAG.stream``."""
+        request = check_request(
+            self.generator, query, task_type, prompt_template, max_new_tokens, temperature, use_memory_answer, stop
+        )
+        if context is None:
+            self._memorized()
+            documents = None
+        else:
+            documents = as_documents(context)
+        return self._run(request, documents, reset_each_call)
+
+    def _run(self, request: Request, documents: tuple[Document, ...] | None, reset_each_call: bool) -> Iterator[Event]:
+        if documents is not None and (self._held is None or self._held.digest != digest_of(documents)):
+            self._held = self.memorizer.read(documents, stop=request.stop)
+        held = self._memorized()
+        clue_tokens = _CLUE_TOKENS_ABLE if held.memory.is_able else _CLUE_TOKENS_SMALL
+        try:
+            yield from events(request, held, self.generator, clue_tokens, self.ret_hit)
+        finally:
+            if reset_each_call and self._held is held:
+                self._held = None
+
+    # Facts
+
+    @property
+    def is_memorized(self) -> bool:
+        """Whether there is anything to ask about."""
+        return self._held is not None
+
+    @property
+    def memorized(self) -> Memorized:
+        """What is held of the corpus.
+
+        Raises:
+            NotMemorizedError: nothing has been memorised.
+        """
+        return self._memorized()
+
+    def _memorized(self) -> Memorized:
+        if self._held is None:
+            raise NotMemorizedError("Nothing has been memorised yet: call memorize or load first, or give a context.")
+        return self._held
+
+    @property
+    def stats(self) -> dict[str, int | str]:
+        """Language, context length in tokens of the retriever, and the size of what is held."""
+        return self._memorized().stats
+
+    def _say(self, wanted: bool) -> None:
+        if not wanted:
+            return
+        stats = self.stats
+        megabytes = int(stats["memory_bytes"]) / 2**20
+        sys.stdout.write(
+            f"Language: {stats['language']}\n"
+            f"Context length: {stats['context_tokens']:,} tokens\n"
+            f"Memory size: {megabytes:,.1f} MB ({stats['memory_tokens']:,} tokens)\n"
+            f"Number of chunks: {stats['chunks']:,}\n"
+        )
+
+
+def text_of(stream: Iterator[Event]) -> str:
+    """Run a stream of events to its end and return the answer's text."""
+    for event in stream:
+        if isinstance(event, Answer):
+            return event.text
+    raise AssertionError("a stream ends with an Answer")
