@@ -85,8 +85,9 @@ class AgentMemory(Recaller):
         yield from self.agent.stream(self._conversation(instruction), max_new_tokens, temperature, stop)
 
     def _conversation(self, instruction: str) -> list[dict[str, str]]:
+        asked = self._check_turn(instruction)
         return [
             {"role": "user", "content": render(self.prompts.context, context=self.context)},
             {"role": "assistant", "content": self.prompts.acknowledge},
-            {"role": "user", "content": self._check_turn(instruction)},
+            {"role": "user", "content": asked},
         ]

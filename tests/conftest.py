@@ -12,7 +12,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.encoder import Encoder
     from engine.hardware import Hardware
     from engine.model import Model
+    from tests.llama_server import LlamaServer
 
 DATA = Path(__file__).parent / "data"
 FAMILIES = ("llama", "qwen2", "qwen3", "mistral")
@@ -159,3 +160,14 @@ def encoder(engine_models: tuple[Model, Encoder]) -> Encoder:
 def lighthouse() -> str:
     """The text that tests ask questions about."""
     return (DATA / "lighthouse.txt").read_text("utf-8")
+
+
+@pytest.fixture(scope="session")
+def llama() -> Iterator[LlamaServer]:
+    """A real model server that answers two requests at a time."""
+    from tests.llama_server import llama_server, missing
+
+    if reason := missing():
+        pytest.skip(reason)
+    with llama_server(context=4096, slots=2) as running:
+        yield running

@@ -19,13 +19,6 @@ STORY = "Write a long story about a lighthouse."
 PRICES = " ".join(f"Item {number} costs {number * 7 % 50} coins." for number in range(150))
 
 
-@pytest.fixture(scope="session")
-def llama():
-    """A server that answers two requests at a time."""
-    with llama_server(context=4096, slots=2) as running:
-        yield running
-
-
 def agent_for(server, key="", **options):
     options = {"max_retries": 0, "timeout": 60.0, "context_length": 4096} | options
     return Agent("smollm2", "compatible", {"base_url": server.base_url, "api_key": key}, **options)

@@ -396,18 +396,21 @@ def test_a_batch_of_no_texts_is_refused(encoders):
         encoders["bert-max"].encode(["keeper"], batch=0)
 
 
-def test_many_threads_get_the_vectors_that_one_gets(encoders):
-    encoder, texts = encoders["bert-cls"], passages(24, seed=2)
-    expected = {query: encoder.encode(texts, query=query) for query in (False, True)}
-    begin = threading.Barrier(6)
+def test_many_threads_get_the_vectors_that_one_gets_in_turns(bert):
+    texts, bert._batch_tokens = passages(24, seed=2), 300
+    expected = {query: bert.encode(texts, query=query) for query in (False, True)}
+    begin, inside, most = threading.Barrier(6), [], []
+    bert._net.register_forward_pre_hook(lambda *_: (inside.append(1), most.append(len(inside)), None)[-1])
+    bert._net.register_forward_hook(lambda *_: (inside.pop(), None)[-1])
 
     def work(number):
         begin.wait()
         for _ in range(3):
-            encoder.token_spans(texts)
-            found = encoder.encode(texts, query=number % 2 == 0)
+            bert.token_spans(texts)
+            found = bert.encode(texts, query=number % 2 == 0)
         return found
 
     with ThreadPoolExecutor(6) as pool:
         for number, found in enumerate(pool.map(work, range(6))):
             np.testing.assert_allclose(found, expected[number % 2 == 0], atol=1e-5)
+    assert max(most) == 1
