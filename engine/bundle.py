@@ -14,6 +14,7 @@ from engine.chunking import Chunk
 from engine.documents import Document, Mark
 from engine.encoder import Encoder
 from engine.errors import BundleError
+from engine.events import Stop
 from engine.gist import Gist
 from engine.lexical import LexicalIndex
 from engine.memory import Memory
@@ -56,9 +57,10 @@ def hold(
     language: str,
     memory: Memory | AgentMemory,
     dense: DenseRetriever,
+    stop: Stop | None = None,
 ) -> Memorized:
     """Put the parts of a memorised corpus together, with their digest and lexical index."""
-    lexical = LexicalIndex([chunk.of(documents) for chunk in chunks])
+    lexical = LexicalIndex([chunk.of(documents) for chunk in chunks], language, stop)
     return Memorized(documents, chunks, gists, language, digest_of(documents), memory, dense, lexical)
 
 

@@ -1,8 +1,7 @@
 """Lexical search: BM25 over the terms of texts, for what an encoder overlooks (names, figures, rare words).
 
 Scripts written without spaces become overlapping pairs of characters, so that no dictionary is needed and every part
-of a compound can be found. BM25 as in Robertson and Zaragoza (2009), in the variant that Lucene computes, which never
-weighs a shared term below zero (compared by Kamphuis et al., ECIR 2020).
+of a compound can be found.
 """
 
 from __future__ import annotations
@@ -11,8 +10,6 @@ import functools
 import itertools
 import re
 import unicodedata
-from array import array
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,8 +30,6 @@ _SILENT = re.compile(
     "[\u00ad\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u0652\u0656-\u065f\u0670"
     "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u200c-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]"
 )
-# BM25: how soon a repeated term stops to count, and how much a long text is held against it.
-_K1, _B = 1.5, 0.75
 # Texts between two looks at the stop flag: a few milliseconds.
 _STOP_EVERY = 64
 
@@ -88,45 +83,28 @@ class LexicalIndex:
         Raises:
             Cancelled: ``stop`` was set.
         """
+        import bm25s
+
         self._language, self._size = language, len(texts)
-        self._terms: dict[str, int] = {}
-        stemmer = _stemmer(language)
-        terms, counts, distinct, lengths = array("i"), array("i"), array("i"), array("i")
+        stemmer, vocabulary = _stemmer(language), dict[str, int]()
+        rows: list[list[int]] = []
         for number, text in enumerate(texts):
             if stop is not None and number % _STOP_EVERY == 0:
                 stop.check()
-            found = Counter(words(text, stemmer))
-            terms.extend(self._terms.setdefault(term, len(self._terms)) for term in found)
-            counts.extend(found.values())
-            distinct.append(len(found))
-            lengths.append(found.total())
-        self._weigh(*(np.array(values, dtype=np.int32) for values in (terms, counts, distinct, lengths)))
+            rows.append([vocabulary.setdefault(term, len(vocabulary)) for term in words(text, stemmer)])
+        if not vocabulary:  # bm25s refuses a corpus without a single term; such a corpus is found by nothing
+            self._size, rows, vocabulary = 0, [[0]], {"": 0}
+        self._index = bm25s.BM25()
+        self._index.index((rows, vocabulary), show_progress=False)
 
     def search(self, query: str, hits: int) -> list[int]:
         """Return the numbers of the texts that share a term with the query, best first."""
-        scores = np.zeros(self._size, dtype=np.float32)
-        for term in words(query, _stemmer(self._language)):
-            if (row := self._terms.get(term)) is not None:
-                span = slice(self._starts[row], self._starts[row + 1])
-                scores[self._texts[span]] += self._weights[span]
+        terms = [term for term in words(query, _stemmer(self._language)) if term in self._index.vocab_dict]
+        if not terms or not self._size:
+            return []
+        scores = self._index.get_scores(terms)
         order = np.argsort(-scores, kind="stable")[:hits]
         return [int(i) for i in order if scores[i] > 0]
-
-    def _weigh(self, terms: np.ndarray, counts: np.ndarray, distinct: np.ndarray, lengths: np.ndarray) -> None:
-        """Sort the postings by term and weigh them; int32 arrays.
-
-        ``terms`` and ``counts`` [postings] hold the distinct terms of one text after another with how often each stands
-        there; ``distinct`` and ``lengths`` [texts] hold how many different terms and how many terms a text has.
-        """
-        order = np.argsort(terms, kind="stable")
-        spread = np.bincount(terms, minlength=len(self._terms))
-        self._starts = np.concatenate(([0], np.cumsum(spread)))
-        self._texts = np.repeat(np.arange(self._size, dtype=np.int32), distinct)[order]
-        rarity = np.log1p((self._size - spread + 0.5) / (spread + 0.5)).astype(np.float32)
-        usual = max(1.0, float(lengths.mean())) if self._size else 1.0
-        damping = (_K1 * (1 - _B + _B * lengths / usual)).astype(np.float32)
-        often = counts[order].astype(np.float32)
-        self._weights = rarity[terms[order]] * often / (often + damping[self._texts])
 
 
 def _stemmer(language: str) -> Any:  # noqa: ANN401 - a PyStemmer object

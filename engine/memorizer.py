@@ -99,7 +99,7 @@ class Memorizer(ABC):
         gists = self._within_budget([*parts.gists, *made], prompts, on_progress, stop)
         memory = copy.copy(known.memory) if known is not None else self._empty_memory()
         memory.memorize(self._memory_text(documents, gists), prompts, on_progress, stop)
-        return hold(documents, chunks, tuple(gists), language, memory, parts.dense)
+        return hold(documents, chunks, tuple(gists), language, memory, parts.dense, stop)
 
     def save(self, held: Memorized, folder: Path, with_memory: bool = True) -> None:
         """Write what is held as a bundle.
@@ -135,7 +135,7 @@ class Memorizer(ABC):
             logger.info("The memory of the bundle is read anew for %s.", self.model.name)
             gists = tuple(self._within_budget(gists, prompts, on_progress, stop))
             memory.memorize(self._memory_text(documents, gists), prompts, on_progress, stop)
-        return hold(documents, chunks, gists, language, memory, dense)
+        return hold(documents, chunks, gists, language, memory, dense, stop)
 
     def _kept(self, known: Memorized | None, without: Collection[int]) -> Parts:
         """Return the parts of what is known, less the documents in ``without``, numbered anew."""
