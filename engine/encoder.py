@@ -54,12 +54,9 @@ class Encoder:
         import torch
 
         self.hardware = hardware or detect()
-        self.name, self.reason = model_name_or_path, f"{model_name_or_path}, as asked for"
-        if model_name_or_path == "auto":
-            self.name, self.reason = hub.choose("retriever", self.hardware)
-        folder = hub.locate(self.name, Path(cache_dir) if cache_dir else None, access_token)
-        self.fingerprint = hub.fingerprint(folder)
-        self._net = self._load(folder)
+        found = hub.find("retriever", model_name_or_path, self.hardware, cache_dir, access_token)
+        self.name, self.reason, self.fingerprint = found.name, found.reason, found.fingerprint
+        self._net = self._load(found.folder)
         # Encoding sets the tokenizer's padding and truncation; counting tokens beside it needs a tokenizer of its own.
         self._counter, self._encoding = copy.deepcopy(self._net.tokenizer), threading.Lock()
         self._query_prompt = self._prompt("query")

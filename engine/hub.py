@@ -71,6 +71,32 @@ def choose(role: Role, hardware: Hardware) -> tuple[str, str]:
     return AUTO[role]["gpu"], f"{AUTO[role]['gpu']}, because there is a GPU"
 
 
+@dataclass(frozen=True)
+class Found:
+    """A model on this machine: what to call it, why it was chosen, and where its files are."""
+
+    name: str
+    reason: str
+    folder: Path
+    fingerprint: str
+
+
+def find(
+    role: Role, wanted: str, hardware: Hardware, cache_dir: str | Path | None = None, token: str | None = None
+) -> Found:
+    """Find the model that a person named by folder, Hub name, or "auto".
+
+    A folder is called by its last part only: where on a disk a person keeps a model is nobody's business.
+
+    Raises:
+        ModelError: as ``locate``.
+    """
+    name, chosen = choose(role, hardware) if wanted == "auto" else (wanted, None)
+    folder = locate(name, Path(cache_dir) if cache_dir else None, token)
+    shown = folder.name if Path(name).expanduser().is_dir() else name
+    return Found(shown, chosen or f"{shown}, as asked for", folder, fingerprint(folder))
+
+
 def locate(name: str, cache_dir: Path | None = None, token: str | None = None) -> Path:
     """Return a local folder holding the model called ``name``: a folder, ``owner/name`` or ``owner/name@revision``.
 

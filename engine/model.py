@@ -20,7 +20,6 @@ from engine.errors import ContextLengthError, InputError, ModelError
 from engine.events import Reply, Stop
 from engine.hardware import FLASH_ATTENTION, SDPA, Hardware, detect
 from engine.sampling import Sampling
-from engine.settings import default_cache_dir
 
 Message = dict[str, str]
 # Below this many parameters a model follows instructions poorly; defaults become more cautious.
@@ -54,18 +53,17 @@ class Model:
         self.hardware = hardware or detect(
             load_in_4bit=load_in_4bit, enable_flash_attn=enable_flash_attn, enable_minference=enable_minference
         )
-        wanted, chosen = model_name_or_path, None
-        if wanted == "auto":
-            wanted, chosen = hub.choose("memory", self.hardware)
-        folder = hub.locate(wanted, Path(cache_dir) if cache_dir else default_cache_dir(), access_token)
-        # Where on a disk a person keeps a model is nobody's business.
-        self.name = folder.name if Path(wanted).expanduser().is_dir() else wanted
-        self.reason = chosen or f"{self.name}, as asked for"
-        self.folder, self.fingerprint = folder, hub.fingerprint(folder)
+        found = hub.find("memory", model_name_or_path, self.hardware, cache_dir, access_token)
+        self.name, self.reason, self.folder, self.fingerprint = (
+            found.name,
+            found.reason,
+            found.folder,
+            found.fingerprint,
+        )
         kv.register()
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(str(folder), padding_side="left")
-            self.net = self._load(folder)
+            self.tokenizer = AutoTokenizer.from_pretrained(str(self.folder), padding_side="left")
+            self.net = self._load()
         except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
             raise ModelError(f"The model {self.name!r} could not be loaded: {error}") from error
         if self.tokenizer.chat_template is None:
@@ -75,9 +73,9 @@ class Model:
         special = {str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special}
         self._control = sorted(special | set(self.tokenizer.all_special_tokens), key=len, reverse=True)
 
-    def _load(self, folder: Path) -> Any:  # noqa: ANN401 - a transformers model
+    def _load(self) -> Any:  # noqa: ANN401 - a transformers model
         return AutoModelForCausalLM.from_pretrained(
-            str(folder),
+            str(self.folder),
             dtype=self.hardware.torch_dtype,
             attn_implementation=self.hardware.attention,
             quantization_config=self.hardware.quantization_config(),
