@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from engine.errors import BundleError, InputError, NotMemorizedError
+from engine.errors import BundleError, ContextLengthError, InputError, NotMemorizedError
 from engine.events import Meter, OnProgress, Reply, Stop
 from engine.hardware import Hardware
 from engine.model import Model
@@ -183,7 +183,12 @@ class Memory(Model, Recaller):
     def _ids_of(self, context: str, prompts: Prompts) -> list[int]:
         head, _ = self._conversation(context, prompts)
         ids = self.token_ids(head)
-        self.check_room(self.empty_prefix, len(ids), _ASKING_TOKENS)
+        if self.empty_prefix.peak(len(ids) + _ASKING_TOKENS) > self.context_length:
+            raise ContextLengthError(
+                f"The text has {len(ids)} tokens and a question needs {_ASKING_TOKENS} more, but {self.name} reads at "
+                f"most {self.context_length} tokens; shorten the text, take a model with a longer window, or use "
+                "MemoRAGLite."
+            )
         return ids
 
     def _conversation(self, context: str, prompts: Prompts) -> tuple[str, str]:

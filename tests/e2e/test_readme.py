@@ -1,7 +1,9 @@
 """The README is true: its commands, its settings and its code."""
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -62,6 +64,23 @@ def test_the_python_example_runs(app, tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert "Answer(" in ran.stdout
     assert (tmp_path / "lighthouse_bundle" / "manifest.json").is_file()
+
+
+@pytest.mark.models
+def test_the_command_lines_of_the_engine_run(tmp_path):
+    shutil.copytree(ROOT / "tests" / "data", tmp_path / "tests" / "data")
+    section = README.split("## From a command line\n", 1)[1]
+    commands = re.search(r"```sh\n(.*?)```", section, re.S).group(1).splitlines()
+    assert len(commands) == 3
+    told = []
+    for command in commands:
+        words = [sys.executable, *shlex.split(command)[1:]]
+        ran = subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+        assert ran.returncode == 0, ran.stderr
+        told.append(ran.stdout)
+    assert "documents: lighthouse.pdf, lighthouse.txt" in told[0]
+    assert "[1] lighthouse." in told[1]
+    assert json.loads(told[2])["kind"] == "memorag-lite"
 
 
 @pytest.mark.models

@@ -1,0 +1,141 @@
+"""Bundles of whole pipelines: saved, loaded, opened with other models, refused when they are not what they say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine import storage
+from engine.errors import BundleError
+from engine.memorag import MemoRAG
+from engine.memorag_lite import MemoRAGLite
+from engine.model import Model
+from tests.pipelines import OTHER, QUESTION, SHORT, events_of, filler
+
+pytestmark = pytest.mark.models
+
+
+def test_memorising_saves_where_it_is_told(tiny, tmp_path):
+    pipeline = tiny.fork()
+    pipeline.memorize(OTHER, save_dir=str(tmp_path / "other"))
+    again = tiny.fork()
+    again.load(str(tmp_path / "other"))
+    assert again.memorized.documents == pipeline.memorized.documents
+    assert events_of(again)[-1].text == events_of(pipeline)[-1].text
+
+
+def test_a_bundle_without_memory_is_small_loads_and_answers_the_same(tiny, tmp_path, bundle):
+    tiny.save(tmp_path / "small", with_memory=False)
+    assert not (tmp_path / "small" / storage.MEMORY).exists()
+    pipeline, seen = tiny.fork(), []
+    pipeline.load(tmp_path / "small", on_progress=seen.append)
+    assert {event.stage for event in seen} == {"memorising"}
+    assert events_of(pipeline)[-1].text == events_of(tiny)[-1].text
+
+
+@pytest.mark.parametrize("with_memory", [True, False])
+def test_a_bundle_serves_any_memory_model(tiny, tmp_path, tiny_folder_of, encoder, hardware32, with_memory):
+    tiny.save(tmp_path / "bundle", with_memory)
+    other, seen = MemoRAGLite(Model(str(tiny_folder_of("qwen3")), hardware=hardware32), encoder), []
+    other.load(tmp_path / "bundle", on_progress=seen.append)
+    assert {event.stage for event in seen} == {"memorising"}, "gists are read again, the text is not"
+    assert other.memorized.gists == tiny.memorized.gists
+    fresh = MemoRAGLite(other.model, encoder)
+    fresh.memorize(SHORT)
+    assert other.memorized.memory.answer(QUESTION, 12) == fresh.memorized.memory.answer(QUESTION, 12)
+
+
+def test_gists_are_made_shorter_for_a_memory_model_with_a_small_window(tiny, tmp_path, tiny_model_dir, hardware32):
+    pipeline = tiny.fork()
+    pipeline.memorize(filler(0, 40), save_dir=tmp_path / "bundle")
+    folder = tmp_path / "small"
+    shutil.copytree(tiny_model_dir, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 1200}))
+    other = MemoRAGLite(Model(str(folder), hardware=hardware32), tiny.encoder)
+    other.load(tmp_path / "bundle")
+    assert sum(map(other.model.count_tokens, (g.text for g in other.memorized.gists))) <= other.memorizer.budget < 200
+    assert sum(map(tiny.model.count_tokens, (g.text for g in pipeline.memorized.gists))) > 400
+    assert events_of(other)[-1].evidence
+
+
+def test_the_manifest_names_all_that_the_bundle_depends_on(tiny, bundle):
+    manifest = json.loads((bundle / storage.MANIFEST).read_text("utf-8"))
+    assert manifest["memory_model"] == {"name": tiny.model.name, "fingerprint": tiny.model.fingerprint}
+    assert manifest["retriever"] == {"name": tiny.encoder.name, "fingerprint": tiny.encoder.fingerprint}
+    assert manifest["prompts"] == tiny.memorized.memory.prompts.digest
+    assert manifest["tokenizer"] == tiny.model.tokenizer_name
+    assert manifest["chunking"] == {"tokens": tiny.memorizer.chunk_size, "tokenizer": tiny.encoder.name}
+    assert manifest["versions"]["torch"] == torch.__version__
+    assert set(manifest["versions"]) >= {"torch", "transformers", "safetensors", "sentence-transformers", "faiss-cpu"}
+    assert str(bundle.parent) not in json.dumps(manifest)
+
+
+def test_a_memory_made_with_other_prompts_is_read_anew(tiny, bundle):
+    read = storage.read(bundle)
+    manifest = {**read.manifest, "prompts": "0" * 16}
+    storage.write(bundle, {k: v for k, v in manifest.items() if k != "files"}, read.chunks, read.index, read.memory)
+    pipeline, seen = tiny.fork(), []
+    pipeline.load(bundle, on_progress=seen.append)
+    assert {event.stage for event in seen} == {"memorising"}
+    assert events_of(pipeline)[-1].text == events_of(tiny)[-1].text
+
+
+def test_a_bundle_of_another_retriever_is_refused_with_both_named(tiny, bundle):
+    read = storage.read(bundle)
+    manifest = {**read.manifest, "retriever": {"name": "some/encoder", "fingerprint": "0123456789abcdef"}}
+    storage.write(bundle, {k: v for k, v in manifest.items() if k != "files"}, read.chunks, read.index, read.memory)
+    both = rf"some/encoder \(0123456789abcdef\).*{tiny.encoder.name} \({tiny.encoder.fingerprint}\)"
+    with pytest.raises(BundleError, match=both):
+        tiny.fork().load(bundle)
+
+
+def test_a_bundle_is_memory_mapped(tiny, tmp_path):
+    pipeline = tiny.fork()
+    pipeline.memorize(SHORT, save_dir=tmp_path / "bundle")
+    pipeline.load(tmp_path / "bundle")
+    maps = Path("/proc/self/maps").read_text()
+    assert str((tmp_path / "bundle" / storage.MEMORY).resolve()) in maps
+
+
+def test_a_bundle_of_the_other_pipeline_is_refused(tiny_model, encoder, bundle):
+    with pytest.raises(BundleError, match="made by 'memorag-lite', not by 'memorag'"):
+        MemoRAG(tiny_model, encoder).load(bundle)
+
+
+@pytest.mark.parametrize("name", [storage.MANIFEST, storage.CHUNKS, storage.INDEX, storage.MEMORY])
+def test_a_damaged_bundle_is_refused_and_what_was_held_stays(tiny, bundle, name):
+    path = bundle / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+    pipeline = tiny.fork()
+    pipeline.memorize(OTHER)
+    before = pipeline.memorized
+    with pytest.raises(BundleError):
+        pipeline.load(bundle)
+    assert pipeline.memorized is before
+
+
+def test_a_bundle_whose_text_was_exchanged_is_refused(tiny, bundle):
+    read = storage.read(bundle)
+    chunks = json.loads(json.dumps(read.chunks).replace("Marrick", "Merrick"))
+    storage.write(bundle, {k: v for k, v in read.manifest.items() if k != "files"}, chunks, read.index, read.memory)
+    with pytest.raises(BundleError, match=r"holds the text \w{12}, but \w{12} is the one that was memorised"):
+        tiny.fork().load(bundle)
+
+
+def test_a_missing_bundle_is_refused(tiny, tmp_path):
+    with pytest.raises(BundleError, match="There is no bundle in 'nowhere'"):
+        tiny.fork().load(tmp_path / "nowhere")
+
+
+def test_a_bundle_can_be_moved(tiny, bundle, tmp_path):
+    moved = shutil.move(bundle, tmp_path / "elsewhere")
+    pipeline = tiny.fork()
+    pipeline.load(moved)
+    assert pipeline.memorized.documents == tiny.memorized.documents

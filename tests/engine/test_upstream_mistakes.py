@@ -1,0 +1,420 @@
+"""Mistakes known from the original MemoRAG that no other test would notice, and the public API as its users know it."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import importlib.metadata
+import inspect
+import io
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from packaging.requirements import Requirement
+
+import engine
+from engine import Agent, MemoRAG, MemoRAGLite, Memory, Model, kv
+from engine.__main__ import main
+from engine.decoding import Decoder
+from engine.errors import BundleError
+from engine.events import Answer
+from engine.hardware import SDPA, detect
+from engine.prompt import en_prompts, render
+from engine.sampling import Sampling
+from tests.hub_server import HubServer
+from tests.openai_server import agent_for, openai_server
+
+ROOT = Path(__file__).parents[2]
+QUESTION = "Who was the first keeper?"
+LIGHT = "The first keeper was Isolde Marrick. The door is painted saffron yellow. A visitor must climb 214 steps."
+MILL = "The mill of Ardle stood by the river. Its miller was Joan Pettigrew. The wheel had forty paddles of oak."
+PIPELINES = [MemoRAG, MemoRAGLite]
+# Chat formats of other families, in short: with a date, without a system turn, with roles of other names.
+TEMPLATES = {
+    "llama 3": "{{ bos_token }}<|head|>system<|/head|>\n\nDate: {{ strftime_now('%d %b %Y') }}<|eot|>"
+    "{% for m in messages %}<|head|>{{ m.role }}<|/head|>\n\n{{ m.content | trim }}<|eot|>{% endfor %}"
+    "{% if add_generation_prompt %}<|head|>assistant<|/head|>\n\n{% endif %}",
+    "mistral": "{{ bos_token }}{% for m in messages %}"
+    "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('turns must alternate') }}{% endif %}"
+    "{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %} {{ m.content }}{{ eos_token }}{% endif %}"
+    "{% endfor %}",
+    "gemma": "{{ bos_token }}{% for m in messages %}{% set role = 'model' if m.role == 'assistant' else m.role %}"
+    "<turn>{{ role }}\n{{ m.content | trim }}</turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<turn>model\n{% endif %}",
+}
+
+
+@dataclass(frozen=True)
+class Watched(Decoder):
+    """A decoder that notes how many rows it continued, and after how many remembered tokens."""
+
+    seen: list[tuple[int, int]] = field(default_factory=list)
+
+    def steps(self, rows, sampling, prefix=kv.EMPTY, stop=None):
+        self.seen.append((len(rows), prefix.tokens))
+        return super().steps(rows, sampling, prefix, stop)
+
+
+def with_decoder(model: Model, decoder: Decoder) -> Model:
+    twin = copy.copy(model)
+    twin.decoder = decoder
+    return twin
+
+
+def silent(model: Model) -> Model:
+    """The same model, which ends every answer before its first word."""
+    return with_decoder(model, replace(model.decoder, end_ids=frozenset(range(len(model.tokenizer)))))
+
+
+@pytest.fixture
+def server():
+    with openai_server({"big": "It was Isolde Marrick."}) as running:
+        yield running
+
+
+# The public API
+
+
+def parameters(function: object) -> dict[str, object]:
+    found = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in found if p.name != "self"}
+
+
+def test_the_arguments_and_their_order_are_those_that_users_know():
+    assert {"MemoRAG", "MemoRAGLite", "Memory", "Model", "Agent", "DenseRetriever", "FaissIndex"} <= set(engine.__all__)
+    shared = {"ret_hit": 3, "retrieval_chunk_size": 512, "cache_dir": None, "access_token": None}
+    quick = {"load_in_4bit": False, "enable_flash_attn": True}
+    full, lite = parameters(MemoRAG.__init__), parameters(MemoRAGLite.__init__)
+    known = {"gen_model_name_or_path": None, "customized_gen_model": None, **shared, "beacon_ratio": 4, **quick}
+    assert list(full)[:2] == ["mem_model_name_or_path", "ret_model_name_or_path"]
+    assert list(full.items())[2 : 2 + len(known)] == list(known.items())
+    assert list(lite)[:2] == ["gen_model_name_or_path", "ret_model_name_or_path"]
+    known = {"customized_gen_model": None, **shared, **quick}
+    assert list(lite.items())[2 : 2 + len(known)] == list(known.items())
+    asked = {"task_type": "memorag", "prompt_template": None, "max_new_tokens": 256, "reset_each_call": False}
+    asked |= {"use_memory_answer": False}
+    for kind, first in ((MemoRAG, ["context", "query"]), (MemoRAGLite, ["query", "context"])):
+        assert list(parameters(kind.__call__).items())[:7] == [*((name, None) for name in first), *asked.items()]
+        assert parameters(kind.stream) == parameters(kind.__call__)
+        assert list(parameters(kind.memorize))[:4] == ["context", "save_dir", "print_stats", "on_progress"]
+        assert list(parameters(kind.load))[:2] == ["save_dir", "print_stats"]
+    assert list(parameters(Agent.__init__))[:4] == ["model", "source", "api_dict", "temperature"]
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("kind", PIPELINES)
+@pytest.mark.parametrize("task", ["memorag", "qa", "rag", "summarize"])
+def test_every_task_takes_every_argument_and_forgets_when_told_to(kind, task, tiny_model, encoder):
+    pipeline = kind(tiny_model, encoder)
+    first = (LIGHT, QUESTION) if kind is MemoRAG else (QUESTION, LIGHT)
+    for _ in range(2):
+        text = pipeline(*first, task, "{evidence} {question} Answer:", 8, True, True)
+        assert isinstance(text, str)
+        assert not pipeline.is_memorized
+
+
+@pytest.mark.models
+def test_a_separate_generator_named_by_its_folder_writes_the_answer(tiny_model, encoder, tiny_folder_of, hardware32):
+    folder = str(tiny_folder_of("qwen3"))
+    pipeline = MemoRAG(tiny_model, encoder, gen_model_name_or_path=folder, hardware=hardware32)
+    alone = MemoRAG(tiny_model, encoder)
+    written = pipeline(LIGHT, QUESTION, max_new_tokens=12)
+    assert pipeline.generator.name == Path(folder).name
+    assert pipeline.model is tiny_model
+    assert written == MemoRAG(tiny_model, encoder, None, pipeline.generator)(LIGHT, QUESTION, max_new_tokens=12)
+    assert written != alone(LIGHT, QUESTION, max_new_tokens=12)
+    assert pipeline(task_type="qa", query=QUESTION, max_new_tokens=12) == alone(
+        task_type="qa", query=QUESTION, max_new_tokens=12
+    ), "from the memory alone, whoever the generator is"
+
+
+# Pipeline
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("kind", PIPELINES)
+def test_clues_are_recalled_as_one_batch_and_the_answer_is_written_without_the_memory(kind, tiny_model, encoder):
+    watched = Watched(**{f.name: getattr(tiny_model.decoder, f.name) for f in fields(Decoder)})
+    pipeline = kind(with_decoder(tiny_model, watched), encoder)
+    pipeline.memorize(LIGHT)
+    held, seen = pipeline.memorized.memory.tokens, {}
+    for task, options in {"memorag": {}, "rag": {}, "qa": {}, "memorag ": {"use_memory_answer": True}}.items():
+        watched.seen.clear()
+        pipeline(query=QUESTION, task_type=task.strip(), max_new_tokens=8, **options)
+        seen[task] = list(watched.seen)
+    assert held > 0
+    assert seen == {
+        "memorag": [(2, held), (1, 0)],
+        "rag": [(1, 0)],
+        "qa": [(1, held)],
+        "memorag ": [(3, held), (1, 0)],
+    }
+
+
+@pytest.mark.models
+def test_a_summary_is_written_where_the_memory_says_nothing(server, tiny_model, encoder):
+    pipeline = MemoRAGLite(silent(tiny_model), encoder, customized_gen_model=agent_for(server, "big"))
+    pipeline.memorize(LIGHT)
+    answer = next(e for e in pipeline.stream(None, task_type="summarize") if isinstance(e, Answer))
+    assert [passage.text for passage in answer.evidence] == [LIGHT]
+    assert answer.text.startswith("It was Isolde Marrick.")
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["燈塔建於一八七四年。", "第一位守塔人名叫馬格努斯。", "登上燈室要爬兩百一十四級臺階。"],
+        ["灯台は千八百七十四年に建てられた。", "最初の灯台守はマグヌスだった。", "扉は黄色に塗られている。"],
+        ["ประภาคารสร้างขึ้นบนเกาะ", "ผู้ดูแลคนแรกชื่อแม็กนัส", "ประตูทาสีเหลือง"],
+    ],
+    ids=["zh-tw", "ja", "th"],
+)
+def test_clues_without_spaces_find_passages(lines, encoder):
+    with openai_server({"big": "\n".join(lines)}) as server:
+        pipeline = MemoRAGLite(agent_for(server, "big"), encoder, gist_mode="extractive", retrieval_chunk_size=16)
+        pipeline.memorize("\n\n".join(lines))
+        for task, query in (("memorag", "1874?"), ("summarize", None)):
+            answer = next(e for e in pipeline.stream(query, task_type=task) if isinstance(e, Answer))
+            assert [clue.text for clue in answer.clues] == lines, task
+            assert set(lines) <= {name for passage in answer.evidence for name in passage.found_by}, task
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("ret_hit", [1, 4])
+def test_a_clue_brings_in_as_many_passages_as_ret_hit_says(ret_hit, server, encoder):
+    pipeline = MemoRAGLite(agent_for(server, "big"), encoder, ret_hit=ret_hit, retrieval_chunk_size=16)
+    pipeline.memorizer = replace(pipeline.memorizer, gists="extractive")
+    pipeline.memorize("\n\n".join(f"The mill number {n} has {n + 30} paddles of oak." for n in range(12)))
+    answer = next(e for e in pipeline.stream(QUESTION) if isinstance(e, Answer))
+    (clue,) = answer.clues
+    assert len(answer.evidence) == 12
+    assert sum(clue.text in passage.found_by for passage in answer.evidence) == ret_hit
+
+
+@pytest.mark.models
+def test_loading_replaces_what_was_held_and_tells_its_figures(tiny_model, encoder, tmp_path, capsys):
+    pipeline = MemoRAGLite(tiny_model, encoder)
+    pipeline.memorize(MILL, save_dir=tmp_path / "mill", print_stats=True)
+    told = capsys.readouterr().out
+    assert [line.partition(":")[0] for line in told.splitlines()] == [
+        "Language",
+        "Context length",
+        "Memory size",
+        "Number of chunks",
+    ]
+    pipeline.memorize([LIGHT, LIGHT.upper()])
+    pipeline.load(tmp_path / "mill", print_stats=True)
+    assert capsys.readouterr().out == told
+    answer = next(e for e in pipeline.stream(QUESTION, task_type="rag", max_new_tokens=4) if isinstance(e, Answer))
+    assert [passage.text for passage in answer.evidence] == [MILL]
+
+
+# Loading models
+
+
+def test_the_name_of_a_folder_decides_nothing(tiny_model, tiny_model_dir, tmp_path, hardware32):
+    folder = shutil.copytree(tiny_model_dir, tmp_path / "TommyChien" / "memorag-mistral-Chinese-beacon")
+    model = Model(str(folder), hardware=hardware32)
+    assert model.decoder.beacons is None
+    assert model.decoder.shares_prefix
+    assert {part.weight.dtype for part in model.net.modules() if isinstance(part, torch.nn.Linear)} == {torch.float32}
+    assert model.fingerprint == tiny_model.fingerprint
+    assert Memory(model).prompts is en_prompts
+    assert model.generate(QUESTION, 8) == tiny_model.generate(QUESTION, 8)
+
+
+def test_a_gpu_without_bfloat16_gets_half_precision_and_plain_attention(monkeypatch):
+    older = {"is_available": True, "get_device_name": "T4", "get_device_capability": (7, 5), "is_bf16_supported": False}
+    for name, value in older.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value, **__: value)
+    found = detect(threads=torch.get_num_threads())
+    assert (found.device, found.dtype, found.attention, found.four_bit) == ("cuda", "float16", SDPA, False)
+    assert "float16, because this GPU lacks bfloat16" in found.reasons
+
+
+@pytest.mark.models
+def test_four_bits_are_for_the_model_and_not_for_the_retriever(tiny_model_dir):
+    import bitsandbytes
+
+    pipeline = MemoRAGLite(str(tiny_model_dir), load_in_4bit=True)
+    nets = (pipeline.model.net, pipeline.encoder._net)
+    packed = [sum(isinstance(part, bitsandbytes.nn.Linear4bit) for part in net.modules()) for net in nets]
+    assert packed == [3 * 7, 0]
+    assert pipeline(QUESTION, LIGHT, max_new_tokens=4)
+
+
+LOADING = """
+import sys
+from engine import DenseRetriever, MemoRAG, MemoRAGLite, Memory, Model
+asked = {"cache_dir": sys.argv[1], "access_token": "hf_right"}
+MemoRAG("one/memory", "one/retriever", "one/generator", **asked)
+MemoRAGLite("two/generator", "two/retriever", **asked)
+Memory("three/memory", **asked), Model("three/model", **asked), DenseRetriever("three/retriever", **asked)
+"""
+
+
+def test_the_token_and_the_cache_folder_reach_every_model(tiny_model_dir, tmp_path):
+    files = {path.name: path.read_bytes() for path in tiny_model_dir.iterdir()}
+    names = re.findall(r'"(\w+/\w+)"', LOADING)
+    assert len(names) == 8
+    with HubServer({name: {"main": files} for name in names}, private=frozenset(names)) as server:
+        hub = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home"), "no_proxy": "127.0.0.1"}
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")} | hub
+        command = [sys.executable, "-c", LOADING, str(tmp_path / "own")]
+        run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert len(list((tmp_path / "own" / "hub").glob("models--*"))) == 8
+    assert not list(tmp_path.glob("home/hub/models--*"))
+
+
+def required(file: str) -> dict[str, Requirement]:
+    lines = (ROOT / file).read_text("utf-8").splitlines()
+    found = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+    return {requirement.name.lower(): requirement for requirement in found}
+
+
+def brought(names: set[str]) -> set[str]:
+    """The distributions that come with these, themselves included."""
+    found: set[str] = set()
+    while names:
+        name = names.pop().lower().replace("_", "-")
+        if name not in found:
+            found.add(name)
+            needs = map(Requirement, importlib.metadata.requires(name) or [])
+            names |= {need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})}
+    return found
+
+
+def test_what_the_engine_imports_is_required_and_gpu_extras_are_not():
+    modules = [ast.parse(path.read_text("utf-8")) for path in (ROOT / "engine").glob("*.py")]
+    nodes = [node for module in modules for node in ast.walk(module)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    used = {name.partition(".")[0] for name in names} - {"engine"} - sys.stdlib_module_names
+    homes = importlib.metadata.packages_distributions()
+    there = brought(set(required("requirements.txt")))
+    assert not [name for name in used if not {home.lower().replace("_", "-") for home in homes[name]} & there]
+    extras = {"flash-attn", "minference", "triton", "deepspeed", "faiss-gpu", "pynvml", "nvidia-ml-py"}
+    assert not extras & set(required("requirements.txt"))
+
+
+# The memory
+
+
+@pytest.mark.parametrize("family", TEMPLATES)
+def test_memory_and_question_are_one_conversation_in_any_template(family, tiny_model):
+    model = copy.copy(tiny_model)
+    model.tokenizer = copy.deepcopy(tiny_model.tokenizer)
+    model.tokenizer.chat_template = TEMPLATES[family]
+    memory = Memory(model)
+    memory.memorize(LIGHT)
+    turns = [render(en_prompts.context, context=LIGHT), en_prompts.acknowledge, QUESTION]
+    roles = ("user", "assistant", "user")
+    whole = model.render_chat([{"role": r, "content": c} for r, c in zip(roles, turns, strict=True)])
+    assert model.tokenizer.decode(memory.ids + memory._turn(QUESTION)) == whole
+    assert whole.count("<s>") == whole.count(LIGHT) == whole.count(QUESTION) == 1
+    at_once = model.complete([memory.ids + memory._turn(QUESTION)], Sampling(12))
+    assert memory.replies_w_memory([QUESTION], 12) == at_once
+
+
+def test_logits_are_computed_for_the_last_token_only(tiny_model):
+    widths: list[int] = []
+    handle = tiny_model.net.lm_head.register_forward_pre_hook(lambda _, args: widths.append(args[0].shape[1]))
+    try:
+        memory = Memory(tiny_model)
+        memory.memorize(LIGHT * 8)
+        memory.clues(QUESTION, 4)
+        tiny_model.generate([QUESTION, LIGHT], 4)
+    finally:
+        handle.remove()
+    assert memory.tokens > tiny_model.decoder.block
+    assert set(widths) == {1}
+
+
+def test_a_full_disk_leaves_the_memory_that_was_saved_before(tiny_model, tmp_path):
+    memory = Memory(tiny_model)
+    memory.memorize(MILL)
+    memory.save(tmp_path / "memory.bin")
+    before = (tmp_path / "memory.bin").read_bytes()
+    memory.memorize(LIGHT * 8)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(BundleError, match=r"'memory.bin' could not be written"):
+            memory.save(tmp_path / "memory.bin")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"memory.bin": before}
+
+
+def test_text_is_kept_where_the_systems_own_encoding_is_ascii(tmp_path):
+    code = r"""
+import locale, sys
+from pathlib import Path
+from engine import storage
+assert locale.getpreferredencoding(False) != "UTF-8"
+storage.write(Path(sys.argv[1]), {"language": "zh-cn"}, {"documents": ["\u706f\u5854"]}, {}, None)
+assert storage.read(Path(sys.argv[1])).chunks == {"documents": ["\u706f\u5854"]}
+"""
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", code, str(tmp_path / "bundle")]
+    run = subprocess.run(command, cwd=ROOT, env=os.environ | plain, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+# The retriever
+
+
+@pytest.mark.models
+def test_a_long_question_is_read_to_its_end(encoder):
+    long = "What did the keeper of the light write into the book of the station on that day? " * 10
+    assert 150 < len(encoder.token_spans([long])[0]) < encoder.max_tokens - 10
+    same, other = encoder.encode([long, f"{long} Saffron yellow paint?"], query=True)
+    assert float(same @ other) < 0.999
+
+
+@pytest.mark.models
+def test_no_more_texts_are_embedded_at_once_than_the_caller_says(encoder):
+    sizes: list[int] = []
+    handle = encoder._net.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0]["input_ids"])))
+    try:
+        found = encoder.encode([LIGHT, MILL, QUESTION, LIGHT, MILL], batch=2)
+    finally:
+        handle.remove()
+    assert sizes == [2, 2, 1]
+    np.testing.assert_allclose(found[0], found[3], atol=1e-2)
+
+
+# The command line
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.models
+def test_a_terminal_shows_a_bar_and_a_full_memory_is_asked_as_such(tiny_model_dir, tmp_path, monkeypatch, capsys):
+    (tmp_path / "light.txt").write_text(LIGHT, "utf-8")
+    folder, models = str(tmp_path / "bundle"), ["--model", str(tiny_model_dir), "--device", "cpu", "--json"]
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    assert main(["memorize", str(tmp_path / "light.txt"), "--save", folder, "--full", *models]) == 0
+    shown = terminal.getvalue()
+    assert {"embedding", "memorising"} <= set(re.findall(r"(\w+)[: ]+100% \|[^| ]+\|", shown))
+    assert "0 s left" in shown
+    assert json.loads(capsys.readouterr().out)["documents"] == ["light.txt"]
+    assert main(["info", folder, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "memorag"
+    assert main(["ask", folder, QUESTION, "--max-new-tokens", "4", *models]) == 0
+    assert json.loads(capsys.readouterr().out)["evidence"][0]["text"] == LIGHT
