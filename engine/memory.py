@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from engine.errors import BundleError, ContextLengthError, InputError, NotMemorizedError
+from engine.errors import BundleError, ContextLengthError, InputError, ModelError, NotMemorizedError
 from engine.events import Meter, OnProgress, Reply, Stop
 from engine.hardware import Hardware
 from engine.model import Model
@@ -181,7 +181,7 @@ class Memory(Model, Recaller):
         return {f"{kind}.{i}": shape for kind in ("keys", "values") for i in range(int(config.num_hidden_layers))}
 
     def _ids_of(self, context: str, prompts: Prompts) -> list[int]:
-        head, _ = self._conversation(context, prompts)
+        head, _, _ = self._conversation(context, prompts)
         ids = self.token_ids(head)
         if self.empty_prefix.peak(len(ids) + _ASKING_TOKENS) > self.context_length:
             raise ContextLengthError(
@@ -191,8 +191,11 @@ class Memory(Model, Recaller):
             )
         return ids
 
-    def _conversation(self, context: str, prompts: Prompts) -> tuple[str, str]:
-        """Render the conversation; return what stands before the question and what stands after it."""
+    def _conversation(self, context: str, prompts: Prompts) -> tuple[str, str, str]:
+        """Render the conversation; return what stands before the question, the gap to it, and what stands after it.
+
+        The gap is spaces: a tokenizer joins them with the word that follows, so they are read with the question.
+        """
         if not context.strip():
             raise InputError("The text to memorise is empty; give some text.")
         messages = [
@@ -200,14 +203,19 @@ class Memory(Model, Recaller):
             {"role": "assistant", "content": prompts.acknowledge},
             {"role": "user", "content": _MARK},
         ]
-        head, _, rest = self.render_chat(messages).rpartition(_MARK)
-        return head, rest
+        before, mark, after = self.render_chat(messages).rpartition(_MARK)
+        if not mark:
+            raise ModelError(f"The chat template of {self.name} leaves out the last message; choose another model.")
+        head = before.rstrip(" ")
+        return head, before[len(head) :], after
 
     def _turn(self, instruction: str) -> list[int]:
         """Return the token ids that continue the memorised conversation with ``instruction``."""
-        asked = self._check_turn(instruction)
-        _, rest = self._conversation("-", self.prompts)
-        return self.token_ids(self.harmless(asked) + rest)
+        asked = self.harmless(self._check_turn(instruction))
+        head, gap, after = self._conversation("-", self.prompts)
+        # Some tokenizers put a space before any text: what the turn is made of shows only behind what precedes it.
+        start, whole = self.token_ids(head), self.token_ids(head + gap + asked + after)
+        return whole[len(start) :] if whole[: len(start)] == start else self.token_ids(gap + asked + after)
 
 
 def _in_common(some: Sequence[int], others: Sequence[int]) -> int:

@@ -94,7 +94,7 @@ def test_a_loaded_bundle_gives_the_same_evidence_and_memory(real, engine_models)
 @pytest.fixture(scope="module")
 def long_text(lighthouse) -> str:
     """More than 120,000 tokens of other places, with the lighthouse far behind the middle."""
-    return "\n\n".join([filler(0, 850), lighthouse, filler(850, 250)])
+    return "\n\n".join([filler(0, 1150), lighthouse, filler(1150, 350)])
 
 
 def test_a_text_of_120_000_tokens_is_memorised_and_asked(engine_models, long_text):

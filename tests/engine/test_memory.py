@@ -67,7 +67,7 @@ def test_a_context_that_holds_the_engines_own_mark_is_read_as_text(tiny_model):
     from engine.memory import _MARK
 
     memory = Memory(tiny_model)
-    head, rest = memory._conversation(f"before {_MARK} after", en_prompts)
+    head, _, rest = memory._conversation(f"before {_MARK} after", en_prompts)
     assert f"before {_MARK} after" in head
     assert _MARK not in rest
 
@@ -79,7 +79,7 @@ def test_braces_in_a_context_do_no_harm(tiny_model):
 
 
 def test_a_question_after_the_memory_is_answered_as_after_the_whole_text(memory, tiny_model):
-    head, rest = memory._conversation(CONTEXT, en_prompts)
+    head, _, rest = memory._conversation(CONTEXT, en_prompts)
     whole = tiny_model.token_ids(head) + tiny_model.token_ids(QUESTION + rest)
     assert memory.generate_w_memory(QUESTION, 16) == [tiny_model.complete([whole], Sampling(16))[0].text]
 
@@ -119,9 +119,9 @@ def family_memory(family_model):
 
 def test_every_family_answers_from_the_memory_as_without_it(family_memory):
     """Token for token what the model says when it reads the whole conversation anew."""
-    head, rest = family_memory._conversation(CONTEXT, en_prompts)
+    head, gap, rest = family_memory._conversation(CONTEXT, en_prompts)
     for question in (QUESTION, "What colour is the door?"):
-        whole = family_memory.token_ids(head + question + rest)
+        whole = family_memory.token_ids(head + gap + question + rest)
         assert family_memory.replies_w_memory([question], 16) == family_memory.complete([whole], Sampling(16))
 
 
@@ -350,8 +350,8 @@ def test_the_clues_of_a_question_are_spans_and_surrogates(memory):
 @pytest.mark.models
 def test_the_real_template_gives_one_conversation_too(engine_models):
     memory = Memory(engine_models[0])
-    head, rest = memory._conversation(CONTEXT, en_prompts)
-    whole = head + QUESTION + rest
+    head, gap, rest = memory._conversation(CONTEXT, en_prompts)
+    whole = head + gap + QUESTION + rest
     assert whole.count("<|im_start|>system") == 1
     assert re.findall(r"<\|im_start\|>(\w+)", whole) == ["system", "user", "assistant", "user", "assistant"]
     apart = memory.token_ids(head) + memory.token_ids(QUESTION + rest)
