@@ -177,7 +177,7 @@ def _bar() -> Iterator[OnProgress]:
         file=sys.stderr,
         disable=None,
         leave=False,
-        bar_format="{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {postfix}",
+        bar_format="{desc}{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}{postfix}",
     ) as bar:
 
         def on_progress(progress: Progress) -> None:

@@ -26,6 +26,8 @@ EVIDENCE_TOKENS = 1280
 _TEMPLATE_TOKENS = 64
 # Sentences of evidence that a small generator reads, for an answer and for a summary.
 _FOCUS_ANSWER, _FOCUS_SUMMARY = 5, 12
+# Passages that stand for a text without gists whose memory lists no points.
+_SAMPLES = 8
 
 
 class Generator(Protocol):
@@ -130,12 +132,17 @@ def events(request: Request, held: Memorized, generator: Generator, clue_tokens:
 
 def _clues(request: Request, held: Memorized, clue_tokens: int) -> tuple[Clue, ...]:
     if request.task == "summarize":
-        points = held.memory.key_points(2 * clue_tokens, request.stop)
-        # A memory that lists nothing still has its gists to go by.
-        return points or tuple(Clue("point", gist.text[:300]) for gist in held.gists)
+        return held.memory.key_points(2 * clue_tokens, request.stop) or _samples(held)
     if request.task != "memorag":
         return ()
     return held.memory.clues(request.query, clue_tokens, request.use_memory_answer, request.stop)
+
+
+def _samples(held: Memorized) -> tuple[Clue, ...]:
+    """Return what stands for a text whose memory lists nothing: its gists, or passages spread evenly over it."""
+    stride = max(1, -(-len(held.chunks) // _SAMPLES))
+    texts = [gist.text for gist in held.gists] or [chunk.of(held.documents) for chunk in held.chunks[::stride]]
+    return tuple(Clue("point", text.strip()[:300]) for text in texts if text.strip())
 
 
 def _ground(request: Request, held: Memorized, clues: Sequence[Clue], generator: Generator, ret_hit: int) -> Ground:

@@ -73,6 +73,14 @@ class Hardware:
             bnb_4bit_use_double_quant=True,
         )
 
+    def device_map(self) -> str | None:
+        """Return where transformers puts a model's layers: on one device, or on as many GPUs as it needs."""
+        import torch
+
+        if self.device == "cuda" and torch.cuda.device_count() > 1:
+            return "sequential"
+        return None if self.device == "cpu" else self.device
+
     def sparse_kernel(self) -> SparseKernel | None:
         """Return the kernel of vertical-slash attention (arXiv 2407.02490), or None when sparse prefill is off."""
         return _sparse_kernel() if self.sparse_prefill else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Unpack
 
 from engine.ask import Generator
 from engine.encoder import Encoder
@@ -12,7 +13,7 @@ from engine.events import Event, Stop, Task
 from engine.hardware import Hardware, detect
 from engine.memorizer import RawMemorizer
 from engine.model import Model
-from engine.pipeline import Context, Pipeline, check_sizes, chunk_size, text_of
+from engine.pipeline import Context, Options, Pipeline, check_sizes, chunk_size, text_of
 
 
 class MemoRAG(Pipeline):
@@ -79,16 +80,7 @@ class MemoRAG(Pipeline):
         return text_of(self._ask(*asked, temperature, stop))
 
     def stream(
-        self,
-        context: Context | None = None,
-        query: str | None = None,
-        task_type: Task = "memorag",
-        prompt_template: str | None = None,
-        max_new_tokens: int = 256,
-        reset_each_call: bool = False,
-        use_memory_answer: bool = False,
-        temperature: float = 0.0,
-        stop: Stop | None = None,
+        self, context: Context | None = None, query: str | None = None, **options: Unpack[Options]
     ) -> Iterator[Event]:
         """Answer a question as a stream of events: Clues, Evidence, Token..., Answer.
 
@@ -104,5 +96,4 @@ class MemoRAG(Pipeline):
             NotMemorizedError: there is nothing to ask about (before any work).
             ContextLengthError, GeneratorError, Cancelled: while it runs.
         """
-        asked = (query, context, task_type, prompt_template, max_new_tokens, reset_each_call, use_memory_answer)
-        return self._ask(*asked, temperature, stop)
+        return self._ask(query, context, **options)

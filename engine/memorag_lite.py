@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 from engine.agent import Agent
 from engine.ask import Generator
@@ -15,7 +15,7 @@ from engine.gist import GistKind
 from engine.hardware import Hardware, detect
 from engine.memorizer import GistMemorizer
 from engine.model import Model
-from engine.pipeline import Context, Pipeline, check_sizes, chunk_size, text_of
+from engine.pipeline import Context, Options, Pipeline, check_sizes, chunk_size, text_of
 
 GistMode = Literal["auto", GistKind]
 _GIST_MODES = ("auto", "extractive", "abstractive")
@@ -79,17 +79,7 @@ class MemoRAGLite(Pipeline):
         return text_of(self._ask(*asked, temperature, stop))
 
     def stream(
-        self,
-        query: str | None = None,
-        context: Context | None = None,
-        task_type: Task = "memorag",
-        prompt_template: str | None = None,
-        max_new_tokens: int = 256,
-        reset_each_call: bool = False,
-        use_memory_answer: bool = False,
-        temperature: float = 0.0,
-        stop: Stop | None = None,
+        self, query: str | None = None, context: Context | None = None, **options: Unpack[Options]
     ) -> Iterator[Event]:
         """Answer a question as a stream of events; arguments and errors as ``MemoRAG.stream``, the question first."""
-        asked = (query, context, task_type, prompt_template, max_new_tokens, reset_each_call, use_memory_answer)
-        return self._ask(*asked, temperature, stop)
+        return self._ask(query, context, **options)

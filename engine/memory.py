@@ -121,17 +121,20 @@ class Memory(Model, Recaller):
             raise NotMemorizedError("There is nothing to save: call memorize first.")
         target = Path(path)
         facts = {"model": self.fingerprint, "name": self.name, "language": self.prompts.language}
+        facts["prompts"] = self.prompts.digest
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             save_file(self.tensors(), target, metadata=facts)
         except (OSError, SafetensorError) as error:
             raise BundleError(f"The memory {target.name!r} could not be written; is the disk full?") from error
 
-    def load(self, path: str | Path) -> None:
+    def load(self, path: str | Path, prompts: Prompts | None = None) -> None:
         """Load a memory that ``save`` wrote with the same model. The file is memory-mapped, not read.
 
+        ``prompts`` are those it was memorised with; by default the ones for its language.
+
         Raises:
-            BundleError: it cannot be read, or was made by another model.
+            BundleError: it cannot be read, or was made by another model or with other prompts.
         """
         name = Path(path).name
         try:
@@ -143,7 +146,13 @@ class Memory(Model, Recaller):
                     f"The memory {name!r} was made by {maker}, but {self.name} ({self.fingerprint}) is in use; "
                     "memorise again."
                 )
-            self.restore(load_file(path), prompts_for(facts.get("language", "en")))
+            used = prompts or prompts_for(facts.get("language", "en"))
+            if facts.get("prompts") != used.digest:
+                raise BundleError(
+                    f"The memory {name!r} was made with the prompts {facts.get('prompts')}, but {used.digest} are in "
+                    "use; memorise again."
+                )
+            self.restore(load_file(path), used)
         except (OSError, SafetensorError) as error:
             raise BundleError(f"The memory {name!r} is damaged and cannot be read; memorise again.") from error
 
@@ -169,8 +178,11 @@ class Memory(Model, Recaller):
                 f"The memory has {len(ids)} tokens and {len(held)} tensors, the odd one {odd}; {self.name} takes "
                 f"{len(names)} like keys.0 {self._shapes(len(ids))['keys.0']}. Memorise the text again."
             )
-        device, dtype = self.net.device, self.hardware.torch_dtype
-        keys, values = (tuple(t.to(device, dtype) for t in some) for some in (prefix.keys, prefix.values))
+        devices, dtype = self.layer_devices(), self.hardware.torch_dtype
+        keys, values = (
+            tuple(t.to(device, dtype) for t, device in zip(some, devices, strict=True))
+            for some in (prefix.keys, prefix.values)
+        )
         self.prefix, self.ids, self.prompts = replace(prefix, keys=keys, values=values), ids, prompts
 
     def _shapes(self, length: int) -> dict[str, tuple[int, ...]]:

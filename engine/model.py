@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -79,9 +80,13 @@ class Model:
             dtype=self.hardware.torch_dtype,
             attn_implementation=self.hardware.attention,
             quantization_config=self.hardware.quantization_config(),
-            device_map=None if self.hardware.device == "cpu" else self.hardware.device,
+            device_map=self.hardware.device_map(),
             use_safetensors=True,
         ).eval()
+
+    def layer_devices(self) -> list[torch.device]:
+        """Return the device of each layer: with several GPUs they need not all be on one."""
+        return [next(layer.parameters()).device for layer in self.net.get_decoder().layers]
 
     def _make_decoder(self, beacon_ratio: int) -> Decoder:
         beacon_config = config_of(self.net.config, beacon_ratio)

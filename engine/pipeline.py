@@ -10,7 +10,7 @@ import copy
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, TypedDict
 
 from engine.agent import Agent
 from engine.ask import EVIDENCE_TOKENS, Generator, Request, check_request, events
@@ -18,11 +18,24 @@ from engine.bundle import Memorized, digest_of
 from engine.documents import Document, as_documents
 from engine.encoder import Encoder
 from engine.errors import BundleError, InputError, NotMemorizedError
-from engine.events import Answer, Event, OnProgress, Stop
+from engine.events import Answer, Event, OnProgress, Stop, Task
 from engine.memorizer import Memorizer
 from engine.model import Model
 
 Context = str | Document | Sequence[str | Document]
+
+
+class Options(TypedDict, total=False):
+    """How a question is answered, beside the question and its corpus; defaults and order as ``MemoRAG.__call__``."""
+
+    task_type: Task
+    prompt_template: str | None
+    max_new_tokens: int
+    reset_each_call: bool
+    use_memory_answer: bool
+    temperature: float
+    stop: Stop | None
+
 
 # New tokens of each clue prompt, for an able memory model and for a small one, which soon repeats itself.
 _CLUE_TOKENS_ABLE, _CLUE_TOKENS_SMALL = 128, 48
@@ -175,13 +188,13 @@ class Pipeline:
         self,
         query: str | None,
         context: Context | None,
-        task_type: str,
-        prompt_template: str | None,
-        max_new_tokens: int,
-        reset_each_call: bool,
-        use_memory_answer: bool,
-        temperature: float,
-        stop: Stop | None,
+        task_type: str = "memorag",
+        prompt_template: str | None = None,
+        max_new_tokens: int = 256,
+        reset_each_call: bool = False,
+        use_memory_answer: bool = False,
+        temperature: float = 0.0,
+        stop: Stop | None = None,
     ) -> Iterator[Event]:
         """Check everything, then return the stream of events. See ``MemoRAG.stream``."""
         request = check_request(

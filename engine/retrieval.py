@@ -7,7 +7,7 @@ cannot push out what the question itself finds. Fusion is by reciprocal rank (Co
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +89,59 @@ class FaissIndex:
         found: np.ndarray = self._index.reconstruct_n(0, len(self))
         return found
 
+    def save(self, path: str | Path, facts: Mapping[str, str] | None = None) -> None:
+        """Save the vectors as safetensors, with ``facts`` about them; the folder is made when missing.
+
+        Raises:
+            BundleError: the file cannot be written (a full disk, say); one that was there before is kept.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import save_file
+
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"vectors": self.vectors()}, partial, metadata=dict(facts or {}))
+            partial.replace(target)
+        except (OSError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BundleError(f"The index {target.name!r} could not be written: {reason}.") from error
+        finally:
+            with suppress(OSError):
+                partial.unlink()
+
+    @classmethod
+    def load(cls, path: str | Path) -> tuple[FaissIndex, dict[str, str]]:
+        """Return an index that ``save`` wrote, and the facts about it.
+
+        Raises:
+            BundleError: it cannot be read, or holds something else than finite vectors.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), framework="np") as file:
+                facts: dict[str, str] = file.metadata() or {}
+                vectors = file.get_tensor("vectors")
+            return cls.over(vectors, vectors.shape[-1]), facts
+        except (OSError, TypeError, IndexError, SafetensorError) as error:
+            raise BundleError(f"The index {Path(path).name!r} cannot be read; memorise the text again.") from error
+
+    @classmethod
+    def over(cls, vectors: np.ndarray, dimension: int) -> FaissIndex:
+        """Return an index over saved vectors [n, dimension].
+
+        Raises:
+            BundleError: they have another shape, or are not finite.
+        """
+        index = cls(dimension)
+        try:
+            index.add(vectors)
+        except InputError as error:
+            raise BundleError(f"The saved index is damaged; memorise the text again. {error}") from error
+        return index
+
     def _checked(self, vectors: np.ndarray) -> np.ndarray:
         if vectors.ndim != 2 or vectors.shape[1] != self._index.d:
             raise InputError(f"The vectors have the shape {vectors.shape}; the index takes [n, {self._index.d}].")
@@ -159,22 +212,7 @@ class DenseRetriever:
         Raises:
             BundleError: the file cannot be written (a full disk, say); one that was there before is kept.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import save_file
-
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-        made_by = {"encoder": self.encoder.fingerprint, "name": self.encoder.name}
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"vectors": self.index.vectors()}, partial, metadata=made_by)
-            partial.replace(target)
-        except (OSError, SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise BundleError(f"The index {target.name!r} could not be written: {reason}.") from error
-        finally:
-            with suppress(OSError):
-                partial.unlink()
+        self.index.save(path, {"encoder": self.encoder.fingerprint, "name": self.encoder.name})
 
     def load(self, path: str | Path) -> None:
         """Replace the index by one that ``save`` wrote with the same encoder.
@@ -182,22 +220,14 @@ class DenseRetriever:
         Raises:
             BundleError: it cannot be read, or was made by another encoder; the index is what it was.
         """
-        from safetensors import SafetensorError, safe_open
-
-        name = Path(path).name
-        try:
-            with safe_open(str(path), framework="np") as file:
-                made_by = file.metadata() or {}
-                vectors = file.get_tensor("vectors")
-        except (OSError, TypeError, SafetensorError) as error:
-            raise BundleError(f"The index {name!r} cannot be read; memorise the text again.") from error
+        index, made_by = FaissIndex.load(path)
         if made_by.get("encoder") != self.encoder.fingerprint:
             other = f"{made_by.get('name', 'an unnamed retriever')} ({made_by.get('encoder', 'no fingerprint')})"
             raise BundleError(
-                f"The index {name!r} was made by {other}, but {self.encoder.name} ({self.encoder.fingerprint}) is in "
-                f"use; memorise the text again."
+                f"The index {Path(path).name!r} was made by {other}, but {self.encoder.name} "
+                f"({self.encoder.fingerprint}) is in use; memorise the text again."
             )
-        self.restore(vectors)
+        self.restore(index.vectors())
 
     def restore(self, vectors: np.ndarray) -> None:
         """Replace the index by one over saved vectors [n, dimension] of this very encoder.
@@ -205,12 +235,7 @@ class DenseRetriever:
         Raises:
             BundleError: they have another shape, or are not finite; the index is what it was.
         """
-        index = FaissIndex(self.encoder.dimension)
-        try:
-            index.add(vectors)
-        except InputError as error:
-            raise BundleError(f"The saved index is damaged; memorise the text again. {error}") from error
-        self.index = index
+        self.index = FaissIndex.over(vectors, self.encoder.dimension)
 
 
 @dataclass(frozen=True)

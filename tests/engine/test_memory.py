@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -291,6 +292,17 @@ def test_a_loaded_memory_answers_as_the_saved_one(tiny_model, tmp_path, prompts)
     assert again.answer(QUESTION, 16) == memory.answer(QUESTION, 16)
 
 
+def test_a_memory_made_with_other_prompts_is_refused_unless_they_are_given(memory, tmp_path):
+    own = replace(en_prompts, context="Notes:\n\n{context}")
+    memory.memorize(CONTEXT, own)
+    memory.save(tmp_path / "memory.bin")
+    again = Memory(memory)
+    with pytest.raises(BundleError, match=rf"the prompts {own.digest}, but {en_prompts.digest} are in use"):
+        again.load(tmp_path / "memory.bin")
+    again.load(tmp_path / "memory.bin", own)
+    assert again.answer(QUESTION, 12) == memory.answer(QUESTION, 12)
+
+
 def test_there_must_be_something_to_save(tiny_model, tmp_path):
     with pytest.raises(NotMemorizedError, match="nothing to save"):
         Memory(tiny_model).save(tmp_path / "memory.bin")
@@ -323,7 +335,7 @@ def test_a_memory_with_too_few_layers_is_refused(memory, tmp_path):
     tensors = load_file(tmp_path / "memory.bin")
     tensors.pop("keys.2")
     tensors.pop("values.2")
-    facts = {"model": memory.fingerprint, "name": memory.name, "language": "en"}
+    facts = {"model": memory.fingerprint, "name": memory.name, "language": "en", "prompts": en_prompts.digest}
     save_file(tensors, tmp_path / "short.bin", metadata=facts)
     with pytest.raises(BundleError, match=r"4 tensors.*takes 6"):
         memory.load(tmp_path / "short.bin")
@@ -337,7 +349,12 @@ def test_a_saved_memory_holds_data_only(memory, tmp_path):
         "__metadata__",
         "ids",
     }
-    assert header["__metadata__"] == {"model": memory.fingerprint, "name": memory.name, "language": "en"}
+    assert header["__metadata__"] == {
+        "model": memory.fingerprint,
+        "name": memory.name,
+        "language": "en",
+        "prompts": en_prompts.digest,
+    }
 
 
 def test_the_clues_of_a_question_are_spans_and_surrogates(memory):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import hashlib
 import importlib.metadata
 import inspect
 import io
@@ -23,35 +24,19 @@ import torch
 from packaging.requirements import Requirement
 
 import engine
-from engine import Agent, MemoRAG, MemoRAGLite, Memory, Model, kv
+from engine import Agent, MemoRAG, MemoRAGLite, Memory, Model, kv, storage
 from engine.__main__ import main
 from engine.decoding import Decoder
 from engine.errors import BundleError
 from engine.events import Answer
 from engine.hardware import SDPA, detect
-from engine.prompt import en_prompts, render
-from engine.sampling import Sampling
+from engine.prompt import en_prompts
 from tests.hub_server import HubServer
 from tests.openai_server import agent_for, openai_server
+from tests.pipelines import OTHER, QUESTION, SHORT
 
 ROOT = Path(__file__).parents[2]
-QUESTION = "Who was the first keeper?"
-LIGHT = "The first keeper was Isolde Marrick. The door is painted saffron yellow. A visitor must climb 214 steps."
-MILL = "The mill of Ardle stood by the river. Its miller was Joan Pettigrew. The wheel had forty paddles of oak."
 PIPELINES = [MemoRAG, MemoRAGLite]
-# Chat formats of other families, in short: with a date, without a system turn, with roles of other names.
-TEMPLATES = {
-    "llama 3": "{{ bos_token }}<|head|>system<|/head|>\n\nDate: {{ strftime_now('%d %b %Y') }}<|eot|>"
-    "{% for m in messages %}<|head|>{{ m.role }}<|/head|>\n\n{{ m.content | trim }}<|eot|>{% endfor %}"
-    "{% if add_generation_prompt %}<|head|>assistant<|/head|>\n\n{% endif %}",
-    "mistral": "{{ bos_token }}{% for m in messages %}"
-    "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('turns must alternate') }}{% endif %}"
-    "{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %} {{ m.content }}{{ eos_token }}{% endif %}"
-    "{% endfor %}",
-    "gemma": "{{ bos_token }}{% for m in messages %}{% set role = 'model' if m.role == 'assistant' else m.role %}"
-    "<turn>{{ role }}\n{{ m.content | trim }}</turn>\n{% endfor %}"
-    "{% if add_generation_prompt %}<turn>model\n{% endif %}",
-}
 
 
 @dataclass(frozen=True)
@@ -105,7 +90,8 @@ def test_the_arguments_and_their_order_are_those_that_users_know():
     asked |= {"use_memory_answer": False}
     for kind, first in ((MemoRAG, ["context", "query"]), (MemoRAGLite, ["query", "context"])):
         assert list(parameters(kind.__call__).items())[:7] == [*((name, None) for name in first), *asked.items()]
-        assert parameters(kind.stream) == parameters(kind.__call__)
+        assert list(parameters(kind.stream).items())[:2] == [(name, None) for name in first]
+        assert list(parameters(kind.__call__))[2:] == list(Options.__annotations__), "the same for a stream"
         assert list(parameters(kind.memorize))[:4] == ["context", "save_dir", "print_stats", "on_progress"]
         assert list(parameters(kind.load))[:2] == ["save_dir", "print_stats"]
     assert list(parameters(Agent.__init__))[:4] == ["model", "source", "api_dict", "temperature"]
@@ -116,7 +102,7 @@ def test_the_arguments_and_their_order_are_those_that_users_know():
 @pytest.mark.parametrize("task", ["memorag", "qa", "rag", "summarize"])
 def test_every_task_takes_every_argument_and_forgets_when_told_to(kind, task, tiny_model, encoder):
     pipeline = kind(tiny_model, encoder)
-    first = (LIGHT, QUESTION) if kind is MemoRAG else (QUESTION, LIGHT)
+    first = (SHORT, QUESTION) if kind is MemoRAG else (QUESTION, SHORT)
     for _ in range(2):
         text = pipeline(*first, task, "{evidence} {question} Answer:", 8, True, True)
         assert isinstance(text, str)
@@ -128,11 +114,11 @@ def test_a_separate_generator_named_by_its_folder_writes_the_answer(tiny_model, 
     folder = str(tiny_folder_of("qwen3"))
     pipeline = MemoRAG(tiny_model, encoder, gen_model_name_or_path=folder, hardware=hardware32)
     alone = MemoRAG(tiny_model, encoder)
-    written = pipeline(LIGHT, QUESTION, max_new_tokens=12)
+    written = pipeline(SHORT, QUESTION, max_new_tokens=12)
     assert pipeline.generator.name == Path(folder).name
     assert pipeline.model is tiny_model
-    assert written == MemoRAG(tiny_model, encoder, None, pipeline.generator)(LIGHT, QUESTION, max_new_tokens=12)
-    assert written != alone(LIGHT, QUESTION, max_new_tokens=12)
+    assert written == MemoRAG(tiny_model, encoder, None, pipeline.generator)(SHORT, QUESTION, max_new_tokens=12)
+    assert written != alone(SHORT, QUESTION, max_new_tokens=12)
     assert pipeline(task_type="qa", query=QUESTION, max_new_tokens=12) == alone(
         task_type="qa", query=QUESTION, max_new_tokens=12
     ), "from the memory alone, whoever the generator is"
@@ -146,7 +132,7 @@ def test_a_separate_generator_named_by_its_folder_writes_the_answer(tiny_model, 
 def test_clues_are_recalled_as_one_batch_and_the_answer_is_written_without_the_memory(kind, tiny_model, encoder):
     watched = Watched(**{f.name: getattr(tiny_model.decoder, f.name) for f in fields(Decoder)})
     pipeline = kind(with_decoder(tiny_model, watched), encoder)
-    pipeline.memorize(LIGHT)
+    pipeline.memorize(SHORT)
     held, seen = pipeline.memorized.memory.tokens, {}
     for task, options in {"memorag": {}, "rag": {}, "qa": {}, "memorag ": {"use_memory_answer": True}}.items():
         watched.seen.clear()
@@ -162,11 +148,12 @@ def test_clues_are_recalled_as_one_batch_and_the_answer_is_written_without_the_m
 
 
 @pytest.mark.models
-def test_a_summary_is_written_where_the_memory_says_nothing(server, tiny_model, encoder):
-    pipeline = MemoRAGLite(silent(tiny_model), encoder, customized_gen_model=agent_for(server, "big"))
-    pipeline.memorize(LIGHT)
+@pytest.mark.parametrize("kind", PIPELINES)
+def test_a_summary_is_written_where_the_memory_says_nothing(kind, server, tiny_model, encoder):
+    pipeline = kind(silent(tiny_model), encoder, customized_gen_model=agent_for(server, "big"))
+    pipeline.memorize(SHORT)
     answer = next(e for e in pipeline.stream(None, task_type="summarize") if isinstance(e, Answer))
-    assert [passage.text for passage in answer.evidence] == [LIGHT]
+    assert [passage.text for passage in answer.evidence] == [SHORT]
     assert answer.text.startswith("It was Isolde Marrick.")
 
 
@@ -193,8 +180,8 @@ def test_clues_without_spaces_find_passages(lines, encoder):
 @pytest.mark.models
 @pytest.mark.parametrize("ret_hit", [1, 4])
 def test_a_clue_brings_in_as_many_passages_as_ret_hit_says(ret_hit, server, encoder):
-    pipeline = MemoRAGLite(agent_for(server, "big"), encoder, ret_hit=ret_hit, retrieval_chunk_size=16)
-    pipeline.memorizer = replace(pipeline.memorizer, gists="extractive")
+    options = {"gist_mode": "extractive", "retrieval_chunk_size": 16}
+    pipeline = MemoRAGLite(agent_for(server, "big"), encoder, ret_hit=ret_hit, **options)
     pipeline.memorize("\n\n".join(f"The mill number {n} has {n + 30} paddles of oak." for n in range(12)))
     answer = next(e for e in pipeline.stream(QUESTION) if isinstance(e, Answer))
     (clue,) = answer.clues
@@ -205,7 +192,7 @@ def test_a_clue_brings_in_as_many_passages_as_ret_hit_says(ret_hit, server, enco
 @pytest.mark.models
 def test_loading_replaces_what_was_held_and_tells_its_figures(tiny_model, encoder, tmp_path, capsys):
     pipeline = MemoRAGLite(tiny_model, encoder)
-    pipeline.memorize(MILL, save_dir=tmp_path / "mill", print_stats=True)
+    pipeline.memorize(OTHER, save_dir=tmp_path / "mill", print_stats=True)
     told = capsys.readouterr().out
     assert [line.partition(":")[0] for line in told.splitlines()] == [
         "Language",
@@ -213,11 +200,11 @@ def test_loading_replaces_what_was_held_and_tells_its_figures(tiny_model, encode
         "Memory size",
         "Number of chunks",
     ]
-    pipeline.memorize([LIGHT, LIGHT.upper()])
+    pipeline.memorize([SHORT, SHORT.upper()])
     pipeline.load(tmp_path / "mill", print_stats=True)
     assert capsys.readouterr().out == told
     answer = next(e for e in pipeline.stream(QUESTION, task_type="rag", max_new_tokens=4) if isinstance(e, Answer))
-    assert [passage.text for passage in answer.evidence] == [MILL]
+    assert [passage.text for passage in answer.evidence] == [OTHER]
 
 
 # Loading models
@@ -251,7 +238,7 @@ def test_four_bits_are_for_the_model_and_not_for_the_retriever(tiny_model_dir):
     nets = (pipeline.model.net, pipeline.encoder._net)
     packed = [sum(isinstance(part, bitsandbytes.nn.Linear4bit) for part in net.modules()) for net in nets]
     assert packed == [3 * 7, 0]
-    assert pipeline(QUESTION, LIGHT, max_new_tokens=4)
+    assert pipeline(QUESTION, SHORT, max_new_tokens=4)
 
 
 LOADING = """
@@ -312,30 +299,14 @@ def test_what_the_engine_imports_is_required_and_gpu_extras_are_not():
 # The memory
 
 
-@pytest.mark.parametrize("family", TEMPLATES)
-def test_memory_and_question_are_one_conversation_in_any_template(family, tiny_model):
-    model = copy.copy(tiny_model)
-    model.tokenizer = copy.deepcopy(tiny_model.tokenizer)
-    model.tokenizer.chat_template = TEMPLATES[family]
-    memory = Memory(model)
-    memory.memorize(LIGHT)
-    turns = [render(en_prompts.context, context=LIGHT), en_prompts.acknowledge, QUESTION]
-    roles = ("user", "assistant", "user")
-    whole = model.render_chat([{"role": r, "content": c} for r, c in zip(roles, turns, strict=True)])
-    assert model.tokenizer.decode(memory.ids + memory._turn(QUESTION)) == whole
-    assert whole.count("<s>") == whole.count(LIGHT) == whole.count(QUESTION) == 1
-    at_once = model.complete([memory.ids + memory._turn(QUESTION)], Sampling(12))
-    assert memory.replies_w_memory([QUESTION], 12) == at_once
-
-
 def test_logits_are_computed_for_the_last_token_only(tiny_model):
     widths: list[int] = []
     handle = tiny_model.net.lm_head.register_forward_pre_hook(lambda _, args: widths.append(args[0].shape[1]))
     try:
         memory = Memory(tiny_model)
-        memory.memorize(LIGHT * 8)
+        memory.memorize(SHORT * 8)
         memory.clues(QUESTION, 4)
-        tiny_model.generate([QUESTION, LIGHT], 4)
+        tiny_model.generate([QUESTION, SHORT], 4)
     finally:
         handle.remove()
     assert memory.tokens > tiny_model.decoder.block
@@ -344,10 +315,10 @@ def test_logits_are_computed_for_the_last_token_only(tiny_model):
 
 def test_a_full_disk_leaves_the_memory_that_was_saved_before(tiny_model, tmp_path):
     memory = Memory(tiny_model)
-    memory.memorize(MILL)
+    memory.memorize(OTHER)
     memory.save(tmp_path / "memory.bin")
     before = (tmp_path / "memory.bin").read_bytes()
-    memory.memorize(LIGHT * 8)
+    memory.memorize(SHORT * 8)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
     try:
@@ -373,6 +344,23 @@ assert storage.read(Path(sys.argv[1])).chunks == {"documents": ["\u706f\u5854"]}
     assert run.returncode == 0, run.stderr
 
 
+def test_a_damaged_bundle_is_refused_with_both_values_named(tmp_path):
+    storage.write(tmp_path / "one", {}, {"documents": [SHORT]}, {"vectors": torch.ones(2, 3)}, None)
+    path = tmp_path / "one" / storage.CHUNKS
+    whole = path.read_bytes()
+    for damaged, measure in (
+        (whole[:-1], lambda data: f"{len(data)} bytes"),
+        (whole.replace(b"214", b"215"), checksum),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(BundleError, match=f"has {measure(damaged)}, but {measure(whole)} when it was saved"):
+            storage.read(tmp_path / "one")
+
+
+def checksum(data: bytes) -> str:
+    return f"the checksum {hashlib.sha256(data).hexdigest()}"
+
+
 # The retriever
 
 
@@ -389,7 +377,7 @@ def test_no_more_texts_are_embedded_at_once_than_the_caller_says(encoder):
     sizes: list[int] = []
     handle = encoder._net.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0]["input_ids"])))
     try:
-        found = encoder.encode([LIGHT, MILL, QUESTION, LIGHT, MILL], batch=2)
+        found = encoder.encode([SHORT, OTHER, QUESTION, SHORT, OTHER], batch=2)
     finally:
         handle.remove()
     assert sizes == [2, 2, 1]
@@ -406,7 +394,7 @@ class Terminal(io.StringIO):
 
 @pytest.mark.models
 def test_a_terminal_shows_a_bar_and_a_full_memory_is_asked_as_such(tiny_model_dir, tmp_path, monkeypatch, capsys):
-    (tmp_path / "light.txt").write_text(LIGHT, "utf-8")
+    (tmp_path / "light.txt").write_text(SHORT, "utf-8")
     folder, models = str(tmp_path / "bundle"), ["--model", str(tiny_model_dir), "--device", "cpu", "--json"]
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     assert main(["memorize", str(tmp_path / "light.txt"), "--save", folder, "--full", *models]) == 0
@@ -417,4 +405,4 @@ def test_a_terminal_shows_a_bar_and_a_full_memory_is_asked_as_such(tiny_model_di
     assert main(["info", folder, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["kind"] == "memorag"
     assert main(["ask", folder, QUESTION, "--max-new-tokens", "4", *models]) == 0
-    assert json.loads(capsys.readouterr().out)["evidence"][0]["text"] == LIGHT
+    assert json.loads(capsys.readouterr().out)["evidence"][0]["text"] == SHORT
