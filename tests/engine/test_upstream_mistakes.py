@@ -30,6 +30,7 @@ from engine.decoding import Decoder
 from engine.errors import BundleError
 from engine.events import Answer
 from engine.hardware import SDPA, detect
+from engine.pipeline import Options
 from engine.prompt import en_prompts
 from tests.hub_server import HubServer
 from tests.openai_server import agent_for, openai_server
