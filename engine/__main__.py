@@ -12,7 +12,9 @@ a sentence each; the exit status is then 1. Models and devices come from the fla
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,16 +39,26 @@ _SHOWN = 200  # characters of a passage in the list of evidence
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     given = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names and answers may hold what a terminal cannot show
+            stream.reconfigure(errors="replace")
     try:
         settings = from_environment(
             model=given.model, retriever=given.retriever, device=given.device, threads=given.threads
         )
         given.run(given, settings)
+        sys.stdout.flush()
     except MemoRAGError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except BrokenPipeError:  # the reader has seen enough; nothing more can be said to it, also not at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"The result could not be written: {error.strerror}.\n")
+        return 1
     except KeyboardInterrupt:
-        sys.stderr.write("\nStopped. Nothing was written.\n")
+        sys.stderr.write("\nStopped.\n")
         return _STOPPED
     return 0
 
@@ -95,6 +107,8 @@ def _memorize(given: argparse.Namespace, settings: Settings) -> None:
 def _ask(given: argparse.Namespace, settings: Settings) -> None:
     from engine.storage import read_manifest
 
+    if given.task != "summarize" and not (given.question or "").strip():
+        raise InputError("The question is empty; write a question, or ask for --task summarize.")
     with _bar() as on_progress:
         pipeline = _pipeline(str(read_manifest(given.bundle).get("kind")), settings)
         pipeline.load(given.bundle, on_progress=on_progress)
@@ -115,22 +129,21 @@ def _ask(given: argparse.Namespace, settings: Settings) -> None:
 
 def _info(given: argparse.Namespace, settings: Settings) -> None:
     from engine import storage
-    from engine.bundle import unpack
+    from engine.bundle import contents_of
 
     bundle = storage.read(given.bundle)
-    made = bundle.manifest
-    documents, _, gists = unpack(bundle.chunks)
+    made = contents_of(bundle, given.bundle.resolve().name)
     facts = {
         "bundle": str(given.bundle),
-        "kind": made["kind"],
-        "documents": [document.name for document in documents],
-        "gists": len(gists),
-        "memory_model": made["memory_model"]["name"],
-        "retriever": made["retriever"]["name"],
-        "chunk_tokens": made["chunking"]["tokens"],
-        "bytes": sum(facts["bytes"] for facts in made["files"].values()),
-        "versions": made["versions"],
-        **made["stats"],
+        "kind": made.kind,
+        "documents": [document.name for document in made.documents],
+        "gists": len(made.gists),
+        "memory_model": made.memory_model[0],
+        "retriever": made.retriever[0],
+        "chunk_tokens": made.chunk_size,
+        "bytes": sum(int(facts["bytes"]) for facts in bundle.manifest["files"].values()),
+        "versions": made.versions,
+        **made.stats,
     }
     _tell(facts, given.json)
 
@@ -197,17 +210,22 @@ def _tell(facts: Mapping[str, Any], as_json: bool) -> None:
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
         if isinstance(value, dict):
             shown = ", ".join(f"{key} {part}" for key, part in value.items())
-        sys.stdout.write(f"{name.replace('_', ' ')}: {shown}\n")
+        sys.stdout.write(f"{name.replace('_', ' ')}: {_printable(str(shown))}\n")
 
 
 def _place(passage: Passage) -> str:
     page = f", page {passage.page}" if passage.page is not None else ""
     section = f", {passage.section}" if passage.section else ""
-    return f"{passage.document}{page}{section}"
+    return _printable(f"{passage.document}{page}{section}")
+
+
+def _printable(text: str) -> str:
+    """Return text without what could steer a terminal."""
+    return "".join(character for character in text if character.isprintable())
 
 
 def _beginning(text: str) -> str:
-    line = " ".join(text.split())
+    line = _printable(" ".join(text.split()))
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN].rsplit(' ', 1)[0]} ..."
 
 

@@ -24,8 +24,17 @@ class AgentMemory(Recaller):
 
     def __init__(self, agent: Agent) -> None:
         self.agent, self.name = agent, agent.name
-        self.prompts = en_prompts
-        self.context = ""
+        self._known: tuple[str, Prompts] = "", en_prompts
+
+    @property
+    def context(self) -> str:
+        """The text that was memorised."""
+        return self._known[0]
+
+    @property
+    def prompts(self) -> Prompts:
+        """The templates that the text was memorised with."""
+        return self._known[1]
 
     @property
     def is_able(self) -> bool:
@@ -57,7 +66,7 @@ class AgentMemory(Recaller):
         """
         self.check_context(context, prompts)
         Meter("memorising", 1, on_progress).step(1)
-        self.context, self.prompts = context, prompts
+        self._known = context, prompts
 
     def check_context(self, context: str, prompts: Prompts = en_prompts) -> None:
         """Raise what ``memorize`` would raise about ``context``."""
@@ -86,8 +95,9 @@ class AgentMemory(Recaller):
 
     def _conversation(self, instruction: str) -> list[dict[str, str]]:
         asked = self._check_turn(instruction)
+        context, prompts = self._known
         return [
-            {"role": "user", "content": render(self.prompts.context, context=self.context)},
-            {"role": "assistant", "content": self.prompts.acknowledge},
+            {"role": "user", "content": render(prompts.context, context=context)},
+            {"role": "assistant", "content": prompts.acknowledge},
             {"role": "user", "content": asked},
         ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast, get_args
 
 from engine.bundle import Memorized
+from engine.chunking import compact
 from engine.citation import Citer
 from engine.documents import encodable
 from engine.errors import ContextLengthError, InputError
@@ -84,16 +85,21 @@ def check_request(
     """Check everything that shapes an answer before any work; raise InputError in one sentence."""
     if task not in get_args(Task):
         raise InputError(f"The task type is {task!r}; accepted are {', '.join(get_args(Task))}.")
+    if not isinstance(query, str | None):
+        raise InputError(f"The question is of the type {type(query).__name__}; give a text.")
     question = encodable(query or "").strip()
     if not question and task != "summarize":
         raise InputError("The question is empty; write a question.")
-    if not 1 <= max_new_tokens <= generator.context_length // 2:
+    if not isinstance(max_new_tokens, int) or not 1 <= max_new_tokens <= generator.context_length // 2:
         most = generator.context_length // 2
         raise InputError(f"max_new_tokens is {max_new_tokens}; {generator.name} takes 1 to {most}.")
-    if not 0.0 <= temperature <= 2.0:
+    if not isinstance(temperature, int | float) or not 0.0 <= temperature <= 2.0:
         raise InputError(f"The temperature is {temperature}; give 0 (most certain) to 2 (most varied).")
+    if template is not None and not template.strip():
+        raise InputError("The prompt template is empty; leave it out, or use {evidence} and {question}.")
     if template is not None and (unknown := fields_of(template) - {"evidence", "question", "not_found"}):
         raise InputError(f"The prompt template uses {{{unknown.pop()}}}; it may use {{evidence}} and {{question}}.")
+    template = encodable(template) if template is not None else None
     return Request(question, cast(Task, task), template, max_new_tokens, temperature, use_memory_answer, stop)
 
 
@@ -135,7 +141,11 @@ def _clues(request: Request, held: Memorized, clue_tokens: int) -> tuple[Clue, .
         return held.memory.key_points(2 * clue_tokens, request.stop) or _samples(held)
     if request.task != "memorag":
         return ()
-    return held.memory.clues(request.query, clue_tokens, request.use_memory_answer, request.stop)
+    try:
+        return held.memory.clues(request.query, clue_tokens, request.use_memory_answer, request.stop)
+    except ContextLengthError:
+        # A question too long to be put to the memory still finds evidence by itself.
+        return ()
 
 
 def _samples(held: Memorized) -> tuple[Clue, ...]:
@@ -167,8 +177,9 @@ def _ground(request: Request, held: Memorized, clues: Sequence[Clue], generator:
 
 def _passages(hits: Sequence[Hit], held: Memorized) -> tuple[Passage, ...]:
     """Return passages in the order of the documents, numbered from 1."""
-    passages = []
-    for number, hit in enumerate(sorted(hits, key=lambda hit: hit.number), 1):
+    passages: list[Passage] = []
+    found = [hit for hit in hits if held.chunks[hit.number].of(held.documents).strip()]
+    for number, hit in enumerate(sorted(found, key=lambda hit: hit.number), 1):
         chunk = held.chunks[hit.number]
         document, text = held.documents[chunk.document], chunk.of(held.documents)
         start = chunk.start + len(text) - len(text.lstrip())
@@ -185,7 +196,7 @@ def _prompted(request: Request, held: Memorized, passages: tuple[Passage, ...], 
     prompts, summary = held.memory.prompts, request.task == "summarize"
     if generator.is_able:
         usual = prompts.sum_gen if summary else prompts.qa_gen
-        evidence, nearest = "\n\n".join(f"[{p.number}] {p.text}" for p in passages), None
+        evidence, nearest = "\n\n".join(f"[{p.number}] {compact(p.text)}" for p in passages), None
     else:
         usual = prompts.sum_gen_short if summary else prompts.qa_gen_short
         count = _FOCUS_SUMMARY if summary else _FOCUS_ANSWER

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from engine.agent import Agent
 from engine.agent_memory import AgentMemory
 from engine.chunking import Chunk
-from engine.documents import Document, Mark
+from engine.documents import Document, Mark, encodable
 from engine.encoder import Encoder
 from engine.errors import BundleError
 from engine.events import Stop
@@ -20,9 +21,12 @@ from engine.lexical import LexicalIndex
 from engine.memory import Memory
 from engine.model import Model
 from engine.retrieval import DenseRetriever
+from engine.storage import Bundle
 
 # What a saved memory depends on, beside the models.
 _LIBRARIES = ("torch", "transformers", "safetensors", "sentence-transformers", "faiss-cpu")
+# Characters of a text in a manifest.
+_LONGEST = 1000
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Memorized:
     memory: Memory | AgentMemory
     dense: DenseRetriever
     lexical: LexicalIndex
+    chunk_size: int
 
     @property
     def stats(self) -> dict[str, int | str]:
@@ -57,11 +62,12 @@ def hold(
     language: str,
     memory: Memory | AgentMemory,
     dense: DenseRetriever,
+    chunk_size: int,
     stop: Stop | None = None,
 ) -> Memorized:
     """Put the parts of a memorised corpus together, with their digest and lexical index."""
     lexical = LexicalIndex([chunk.of(documents) for chunk in chunks], language, stop)
-    return Memorized(documents, chunks, gists, language, digest_of(documents), memory, dense, lexical)
+    return Memorized(documents, chunks, gists, language, digest_of(documents), memory, dense, lexical, chunk_size)
 
 
 def digest_of(documents: Sequence[Document]) -> str:
@@ -72,7 +78,7 @@ def digest_of(documents: Sequence[Document]) -> str:
     return digest.hexdigest()
 
 
-def manifest_of(held: Memorized, kind: str, model: Model | Agent, encoder: Encoder, chunk_size: int) -> dict[str, Any]:
+def manifest_of(held: Memorized, kind: str, model: Model | Agent, encoder: Encoder) -> dict[str, Any]:
     """Return what a bundle's manifest says about how it was made."""
     return {
         "kind": kind,
@@ -82,41 +88,90 @@ def manifest_of(held: Memorized, kind: str, model: Model | Agent, encoder: Encod
         "tokenizer": model.tokenizer_name if isinstance(model, Model) else "the server's",
         "retriever": {"name": encoder.name, "fingerprint": encoder.fingerprint},
         "prompts": held.memory.prompts.digest,
-        "chunking": {"tokens": chunk_size, "tokenizer": encoder.name},
-        "versions": {name: version(name) for name in _LIBRARIES},
+        "chunking": {"tokens": held.chunk_size, "tokenizer": encoder.name},
+        "versions": _versions(),
         "stats": held.stats,
     }
 
 
-def check_made_by(manifest: Mapping[str, Any], name: str, kind: str, encoder: Encoder) -> None:
-    """Raise BundleError, naming both, unless a bundle was made by this kind of pipeline and this retriever."""
-    if manifest["kind"] != kind:
-        raise BundleError(f"The bundle {name!r} was made by {manifest['kind']!r}, not by {kind!r}; memorise again.")
-    made = manifest["retriever"]
-    if made["fingerprint"] != encoder.fingerprint:
-        raise BundleError(
-            f"The bundle {name!r} was made with the retriever {made['name']} ({made['fingerprint']}), but "
-            f"{encoder.name} ({encoder.fingerprint}) is in use; load it with the first, or memorise the text again."
-        )
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):  # faiss comes under several names
+            found[name] = version(name)
+    return found
 
 
-def check_whole(
-    manifest: Mapping[str, Any],
-    name: str,
-    documents: Sequence[Document],
-    chunks: Sequence[Chunk],
-    dense: DenseRetriever,
-) -> None:
-    """Raise BundleError, naming both, unless the parts of a bundle belong together."""
-    if (digest := digest_of(documents)) != manifest["digest"]:
-        raise BundleError(
-            f"The bundle {name!r} holds the text {digest[:12]}, but {str(manifest['digest'])[:12]} is the one that was "
-            "memorised; memorise it again."
+@dataclass(frozen=True)
+class Contents:
+    """What a bundle holds beside its tensors, and by whom it was made. Models are (name, fingerprint)."""
+
+    kind: str
+    language: str
+    prompts: str
+    memory_model: tuple[str, str]
+    retriever: tuple[str, str]
+    chunk_size: int
+    stats: Mapping[str, Any]
+    versions: Mapping[str, Any]
+    documents: tuple[Document, ...]
+    chunks: tuple[Chunk, ...]
+    gists: tuple[Gist, ...]
+
+    def check_made_by(self, name: str, kind: str, encoder: Encoder) -> None:
+        """Raise BundleError, naming both, unless the bundle was made by this kind of pipeline and this retriever."""
+        if self.kind != kind:
+            raise BundleError(f"The bundle {name!r} was made by {self.kind!r}, not by {kind!r}; memorise again.")
+        made, fingerprint = self.retriever
+        if fingerprint != encoder.fingerprint:
+            raise BundleError(
+                f"The bundle {name!r} was made with the retriever {made} ({fingerprint}), but {encoder.name} "
+                f"({encoder.fingerprint}) is in use; load it with the first, or memorise the text again."
+            )
+
+
+def contents_of(bundle: Bundle, name: str) -> Contents:
+    """Return what a bundle holds.
+
+    Raises:
+        BundleError: it does not hold what it should, or its parts do not belong together.
+    """
+    made = bundle.manifest
+    documents, chunks, gists = unpack(bundle.chunks)
+    try:
+        contents = Contents(
+            kind=_text(made["kind"]),
+            language=_text(made["language"]),
+            prompts=_text(made["prompts"]),
+            memory_model=(_text(made["memory_model"]["name"]), _text(made["memory_model"]["fingerprint"])),
+            retriever=(_text(made["retriever"]["name"]), _text(made["retriever"]["fingerprint"])),
+            chunk_size=int(made["chunking"]["tokens"]),
+            stats=dict(made["stats"]),
+            versions=dict(made["versions"]),
+            documents=documents,
+            chunks=chunks,
+            gists=gists,
         )
-    if len(dense.index) != len(chunks):
+        expected, vectors = _text(made["digest"]), len(bundle.index["vectors"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BundleError(
-            f"The bundle {name!r} has {len(dense.index)} vectors for {len(chunks)} chunks; memorise the text again."
+            f"The manifest of the bundle {name!r} does not hold what it should; memorise the text again."
+        ) from error
+    if (digest := digest_of(documents)) != expected:
+        raise BundleError(
+            f"The bundle {name!r} holds the text {digest[:12]}, but {expected[:12]} is the one that was memorised; "
+            "memorise it again."
         )
+    if vectors != len(chunks) or not chunks:
+        raise BundleError(f"The bundle {name!r} has {vectors} vectors for {len(chunks)} chunks; memorise again.")
+    return contents
+
+
+def _text(value: object) -> str:
+    """Return a short text of printable characters; raise TypeError for anything else."""
+    if not isinstance(value, str) or not value.isprintable() or len(value) > _LONGEST:
+        raise TypeError("a manifest holds short texts")
+    return value
 
 
 def pack(documents: Sequence[Document], chunks: Sequence[Chunk], gists: Sequence[Gist]) -> dict[str, Any]:
@@ -139,18 +194,20 @@ def unpack(packed: Mapping[str, Any]) -> tuple[tuple[Document, ...], tuple[Chunk
     """
     try:
         documents = tuple(
-            Document(str(d["name"]), str(d["text"]), tuple(_mark(mark) for mark in d["marks"]))
+            Document(encodable(str(d["name"])), encodable(str(d["text"])), tuple(_mark(mark) for mark in d["marks"]))
             for d in packed["documents"]
         )
         chunks = tuple(Chunk(*map(int, chunk)) for chunk in packed["chunks"])
-        gists = tuple(Gist(int(d), int(a), int(b), str(text)) for d, a, b, text in packed["gists"])
+        gists = tuple(Gist(int(d), int(a), int(b), encodable(str(text))) for d, a, b, text in packed["gists"])
         parts: tuple[Chunk | Gist, ...] = (*chunks, *gists)
         inside = all(
-            part.document >= 0 and 0 <= part.start <= part.end <= len(documents[part.document].text) for part in parts
+            part.document >= 0 and 0 <= part.start < part.end <= len(documents[part.document].text) for part in parts
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise BundleError("The bundle's chunks.json does not hold what it should; memorise the text again.") from error
-    if not inside or not documents or any(chunk.tokens < 0 for chunk in chunks):
+    # A chunk has no more tokens than it would have with one for every byte.
+    counted = all(0 <= chunk.tokens <= 4 * (chunk.end - chunk.start) for chunk in chunks)
+    if not inside or not counted or not documents:
         raise BundleError("The bundle's chunks and gists do not lie in its documents; memorise the text again.")
     return documents, chunks, gists
 

@@ -25,6 +25,7 @@ FULL_STOP = r"(?<!\b[A-Z])(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bvs
 _SENTENCE_END = re.compile(
     rf"(?:{FULL_STOP})['\"\u2019\u201d)\]]*\s+|[\u3002\uff01\uff1f\uff1b]['\"\u2019\u201d\u300d\u300f]*\s*|\n\s*"
 )
+_GAPS = re.compile(r"\s{3,}")
 _BATCH = 2048
 # Characters per token, on average, beyond which a sentence is no ordinary text.
 _WIDE = 12
@@ -42,6 +43,11 @@ class Chunk:
     def of(self, documents: Sequence[Document]) -> str:
         """Return the chunk's text."""
         return documents[self.document].text[self.start : self.end]
+
+
+def compact(text: str) -> str:
+    """Return text for a prompt: long gaps, which say nothing, become short ones."""
+    return _GAPS.sub(lambda gap: "\n\n" if "\n" in gap[0] else "  ", text)
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
@@ -88,7 +94,7 @@ def _pieces(text: str, size: int, token_spans: TokenSpans, stop: Stop | None) ->
             stop.check()
         batch = spans[offset : offset + _BATCH]
         for (start, end), tokens in zip(batch, token_spans([text[a:b] for a, b in batch]), strict=True):
-            starts = _token_starts(tokens, end - start)
+            starts = _token_starts(tokens, text[start:end])
             if len(starts) <= size:
                 yield start, end, len(starts)
                 continue
@@ -99,16 +105,19 @@ def _pieces(text: str, size: int, token_spans: TokenSpans, stop: Stop | None) ->
                 yield a, b, min(size, len(starts) - i * size)
 
 
-def _token_starts(tokens: Sequence[tuple[int, int]], length: int) -> list[int]:
-    """Return where tokens begin in a sentence of ``length`` characters; endless ones count as several.
+def _token_starts(tokens: Sequence[tuple[int, int]], sentence: str) -> list[int]:
+    """Return where tokens begin in a sentence; endless ones count as several, and white space as none.
 
-    A tokenizer may take a word without end (encoded data, say) for one unknown token, and white space for none.
+    A tokenizer may take a word without end (encoded data, say) for one unknown token.
     """
     starts = [begin for begin, _ in tokens]
-    if length <= _WIDE * len(starts):
+    if len(sentence) <= _WIDE * len(starts):
         return starts
-    edges = [0, *starts[1:], length]
-    return [cut for a, b in pairwise(edges) for cut in (range(a, b, _WIDE // 2) or (a,))]
+    cuts: list[int] = []
+    for a, b in pairwise([0, *starts[1:], len(sentence)]):
+        begin, end = b - len(sentence[a:b].lstrip()), a + len(sentence[a:b].rstrip())
+        cuts += [a, *range(begin + _WIDE // 2, end, _WIDE // 2)] if begin < end else ()
+    return cuts
 
 
 def _breaks(document: Document, size: int) -> dict[int, int]:

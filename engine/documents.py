@@ -108,16 +108,21 @@ def as_documents(
             "or an empty list. Files become documents through read_document."
         )
     documents: list[Document] = []
-    for number, item in enumerate(items, start=1 + len(beside)):
+    held = {document.name for document in beside}
+    taken = set(held)
+    for item in items:
         if isinstance(item, str):
-            item = Document("text" if len(items) + len(beside) == 1 else f"text {number}", clean(item))
+            first = "text" if len(items) + len(beside) == 1 else f"text {len(beside) + len(documents) + 1}"
+            item = Document(_unlike(first, taken), clean(item))
         if not isinstance(item, Document):
             raise DocumentError(f"A context holds texts and documents, not {type(item).__name__}. Convert it first.")
         if not item.text.strip():
             raise DocumentError(f'"{item.name}" holds no text. Give a text with at least one word.')
-        if item.name in {document.name for document in beside}:
-            raise DocumentError(f'A document "{item.name}" is there already. Remove it first, or choose another name.')
-        name = _unlike(encodable(item.name), {document.name for document in documents})
+        name = encodable(item.name)
+        if name in held:
+            raise DocumentError(f'A document "{name}" is there already. Remove it first, or choose another name.')
+        name = _unlike(name, taken)
+        taken.add(name)
         documents.append(replace(item, name=name, text=encodable(item.text)))
     return tuple(documents)
 

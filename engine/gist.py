@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from engine.chunking import Chunk, sentences, split
+from engine.chunking import Chunk, compact, sentences, split
 from engine.documents import Document
 from engine.events import Meter, OnProgress, Stop
 from engine.prompt import Prompts, render
@@ -34,10 +34,12 @@ _CANDIDATES = 4000
 _SENTENCE_TOKENS = (6, 80)
 # How much a sentence loses for repeating what is already chosen.
 _REDUNDANCY = 0.5
-# Tokens of the shortest gist: one sentence; and what a model is given at least to write one.
-_SENTENCE_GIST, _LEAST_GIST, _WRITTEN_GIST = 48, 8, 96
+# Tokens of a gist of one sentence, of the shortest, what a model is given at least to write one, and what the average
+# gist of gists has.
+_SENTENCE_GIST, _LEAST_GIST, _WRITTEN_GIST, _CONDENSED_GIST = 48, 8, 96, 96
 # What stands between two gists.
 _BETWEEN = "\n\n"
+_GAP = 2  # tokens of that, at most
 # Tokens of a model's window kept free for the instruction around a stretch.
 _INSTRUCTION = 160
 
@@ -92,30 +94,38 @@ class GistMaker:
         """
         parts = self._stretches(documents, budget, stop)
         if self.kind == "extractive":
-            return self._choose(documents, parts, budget, GIST_TOKENS, on_progress, stop)
+            weights = [part.tokens for part in parts]
+            return self._choose(documents, parts, weights, budget, GIST_TOKENS, on_progress, stop)
         gists = self._write(documents, parts, budget, on_progress, stop)
         return self.condense(gists, budget, on_progress, stop)
 
     def condense(
         self, gists: Sequence[Gist], budget: int, on_progress: OnProgress | None = None, stop: Stop | None = None
     ) -> list[Gist]:
-        """Return the gists, or gists of these gists where they have more than ``budget`` tokens together."""
+        """Return the gists, or gists of these gists where they have more than ``budget`` tokens together.
+
+        Each document keeps its share of the budget: by the length of the text that its gists stand for.
+        """
         found = list(gists)
         while (count := self.count(found)) > budget:
             texts, members = _as_documents(found)
-            parts = self._stretches(texts, budget, stop)
-            shorter = self._write(texts, parts, budget, on_progress, stop) if self.kind == "abstractive" else []
+            shorter: list[Gist] = []
+            if self.kind == "abstractive":
+                shorter = self._write(texts, self._stretches(texts, budget, stop), budget, on_progress, stop)
             # Choosing keeps to the budget at once; of what a model writes that will not be brief, sentences are chosen.
             if is_last := not shorter or self.count(shorter) > 0.9 * count:
-                shorter = self._choose(texts, parts, budget, budget, on_progress, stop)
+                size = min(STRETCH_TOKENS, max(_SENTENCE_TOKENS[1], count * _CONDENSED_GIST // budget))
+                parts = split(texts, size, self.writer.token_spans, stop, across_marks=True)
+                weights = [_weight(part, members[part.document]) for part in parts]
+                shorter = self._choose(texts, parts, weights, budget, budget, on_progress, stop)
             found = [_covering(gist, members[gist.document]) for gist in shorter]
             if is_last:
                 break
         return found
 
     def count(self, gists: Sequence[Gist]) -> int:
-        """Return how many tokens the gists have together."""
-        return sum(self.writer.count_tokens(gist.text) for gist in gists)
+        """Return how many tokens the gists have together, as the memory reads them."""
+        return self.writer.count_tokens(join(gists))
 
     def _stretches(self, documents: Sequence[Document], budget: int, stop: Stop | None) -> list[Chunk]:
         """Cut the text: for a model so that it can read each part, else so that each part can have a gist."""
@@ -134,25 +144,35 @@ class GistMaker:
         self,
         documents: Sequence[Document],
         parts: Sequence[Chunk],
+        weights: Sequence[int],
         budget: int,
         most: int,
         on_progress: OnProgress | None,
         stop: Stop | None,
     ) -> list[Gist]:
-        """Choose sentences of each stretch, at most ``most`` tokens a stretch, in proportion to its length."""
-        parts = _sample(parts, budget, _LEAST_GIST)
+        """Choose sentences of each stretch, at most ``most`` tokens a stretch, in proportion to its weight.
+
+        What a stretch leaves of its share goes to the next one.
+        """
+        step = max(1, -(-len(parts) * (_LEAST_GIST + _GAP) // budget))  # or not every stretch can have a sentence
+        parts, weights = parts[::step], weights[::step]
+        last = {part.document: number for number, part in enumerate(parts)}
         stride = max(1, -(-sum(len(list(sentences(part.of(documents)))) for part in parts) // _CANDIDATES))
-        total = sum(part.tokens for part in parts)
-        meter = Meter("choosing gists", len(parts), on_progress)
+        meter, left = Meter("choosing gists", len(parts), on_progress), 0
         gists: list[Gist] = []
-        for done, part in enumerate(parts, 1):
+        for number, share in enumerate(_shares(weights, budget - _GAP * len(parts))):
             if stop is not None:
                 stop.check()
-            allowance = _share(part, total, len(parts), budget, most)
-            candidates = _candidates(part.of(documents), self.writer, stride, allowance)
-            if chosen := _choose(candidates, self.embed, allowance):
+            part, left = parts[number], left + share
+            # A sentence is cut only for a document that would have no gist.
+            may_cut = last[part.document] == number and not (gists and gists[-1].document == part.document)
+            allowance = min(most, left)
+            candidates = _candidates(part.of(documents), self.writer, stride, allowance, may_cut)
+            chosen, used = _choose(candidates, self.embed, allowance)
+            left -= used
+            if chosen:
                 gists.append(Gist(part.document, part.start, part.end, chosen))
-            meter.step(done)
+            meter.step(number + 1)
         return gists
 
     def _write(
@@ -163,18 +183,24 @@ class GistMaker:
         on_progress: OnProgress | None,
         stop: Stop | None,
     ) -> list[Gist]:
-        """Let the model write a gist of each stretch, several at a time."""
+        """Let the model write a gist of each stretch, several at a time; where it writes nothing, choose sentences."""
+        parts = [part for part in parts if part.of(documents).strip()]
         allowance = min(GIST_TOKENS, max(_WRITTEN_GIST, budget // max(1, len(parts))))
         meter = Meter("writing gists", len(parts), on_progress)
         gists: list[Gist] = []
+        silent: list[Chunk] = []
         for begin in range(0, len(parts), self.batch):
             some = parts[begin : begin + self.batch]
-            asked = [render(self.prompts.gist, context=part.of(documents)) for part in some]
+            asked = [render(self.prompts.gist, context=compact(part.of(documents))) for part in some]
             for part, text in zip(some, self.writer.generate(asked, allowance, stop=stop), strict=True):
                 if text.strip():
                     gists.append(Gist(part.document, part.start, part.end, text.strip()))
+                else:
+                    silent.append(part)
             meter.step(begin + len(some))
-        return gists
+        room = (allowance + _GAP) * len(silent)
+        gists += self._choose(documents, silent, [1] * len(silent), room, allowance, None, stop) if silent else []
+        return sorted(gists, key=lambda gist: (gist.document, gist.start))
 
 
 def join(gists: Sequence[Gist]) -> str:
@@ -196,45 +222,57 @@ def _covering(short: Gist, members: Sequence[Gist]) -> Gist:
     return Gist(inside[0].document, inside[0].start, inside[-1].end, short.text)
 
 
-def _share(part: Chunk, total: int, parts: int, budget: int, most: int) -> int:
-    """Return a stretch's part of the budget: in proportion to its length, yet enough for a sentence where there is."""
-    least = min(_SENTENCE_GIST, budget // parts)
-    return min(most, least + (budget - least * parts) * part.tokens // max(1, total))
+def _weight(part: Chunk, members: Sequence[Gist]) -> int:
+    """Return how many characters of the document a part of its gists' text stands for."""
+    begin, weight = 0, 0
+    for gist in members:
+        shared = min(part.end, begin + len(gist.text)) - max(part.start, begin)
+        weight += max(0, shared) * (gist.end - gist.start) // max(1, len(gist.text))
+        begin += len(gist.text) + len(_BETWEEN)
+    return weight
 
 
-def _sample(parts: Sequence[Chunk], budget: int, least: int) -> Sequence[Chunk]:
-    """Return so many stretches, evenly spread, that each can have ``least`` tokens of the budget."""
-    return parts[:: max(1, -(-len(parts) * least // budget))]
+def _shares(weights: Sequence[int], budget: int) -> list[int]:
+    """Divide a budget of tokens in proportion to weights, yet with enough for a sentence each where there is."""
+    least = min(_SENTENCE_GIST, budget // max(1, len(weights)))
+    rest, total = budget - least * len(weights), max(1, sum(weights))
+    return [least + rest * weight // total for weight in weights]
 
 
-def _candidates(text: str, writer: Writer, stride: int, allowance: int) -> list[tuple[str, int]]:
-    """Return (sentence, tokens) for sentences that can stand alone and fit, every ``stride``-th of them."""
+def _candidates(text: str, writer: Writer, stride: int, allowance: int, may_cut: bool) -> list[tuple[str, int]]:
+    """Return (sentence, tokens) for sentences that can stand alone and fit, every ``stride``-th of them.
+
+    Where none can (a table, one endless sentence), the beginnings of the first do for it, if they may be cut.
+    """
     found = [re.sub(r"\s+", " ", text[a:b]).strip() for a, b in sentences(text)][::stride]
     found = list(dict.fromkeys(sentence for sentence in found if sentence))
     low, high = _SENTENCE_TOKENS[0], min(_SENTENCE_TOKENS[1], allowance)
     counted = list(zip(found, writer.token_spans(found), strict=True))
-    # Where none can (a table, one endless sentence), the beginnings of the first do for it.
-    begun = [(s[: spans[:high][-1][1]], len(spans[:high])) for s, spans in counted[:8] if spans[:high]]
-    return [(s, len(spans)) for s, spans in counted if low <= len(spans) <= high] or begun
+    fitting = [(s, len(spans)) for s, spans in counted if low <= len(spans) <= high]
+    if fitting or not may_cut:
+        return fitting
+    return [(s[: spans[:high][-1][1]], len(spans[:high])) for s, spans in counted[:8] if spans[:high]]
 
 
-def _choose(candidates: Sequence[tuple[str, int]], embed: Embed, allowance: int) -> str:
-    """Return the chosen sentences in the order of the text, joined by spaces."""
+def _choose(candidates: Sequence[tuple[str, int]], embed: Embed, allowance: int) -> tuple[str, int]:
+    """Return the chosen sentences in the order of the text, joined by spaces, and their tokens."""
     if not candidates:
-        return ""
+        return "", 0
     vectors = embed([sentence for sentence, _ in candidates])
     centre = vectors.mean(axis=0)
     relevance = vectors @ (centre / (np.linalg.norm(centre) + 1e-9))
     redundancy = np.zeros(len(candidates), dtype=np.float32)
     free = np.ones(len(candidates), dtype=bool)
     chosen: list[int] = []
+    used = 0
     while free.any():
         best = int(np.where(free, relevance - _REDUNDANCY * redundancy, -np.inf).argmax())
         free[best] = False
         # Joined by spaces, sentences may need a token more than they have alone.
-        if candidates[best][1] + bool(chosen) > allowance:
+        needed = candidates[best][1] + bool(chosen)
+        if used + needed > allowance:
             continue
         chosen.append(best)
-        allowance -= candidates[best][1] + (len(chosen) > 1)
+        used += needed
         redundancy = np.maximum(redundancy, vectors @ vectors[best])
-    return " ".join(candidates[i][0] for i in sorted(chosen))
+    return " ".join(candidates[i][0] for i in sorted(chosen)), used

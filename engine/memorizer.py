@@ -17,10 +17,11 @@ from typing import ClassVar
 from engine import storage
 from engine.agent import Agent
 from engine.agent_memory import AgentMemory
-from engine.bundle import Memorized, check_made_by, check_whole, hold, manifest_of, pack, unpack
+from engine.bundle import Memorized, contents_of, hold, manifest_of, pack
 from engine.chunking import Chunk, split
 from engine.documents import Document
 from engine.encoder import Encoder
+from engine.errors import BundleError
 from engine.events import OnProgress, Progress, Stop
 from engine.gist import Gist, GistKind, GistMaker, join
 from engine.language import language_of
@@ -34,7 +35,9 @@ logger = logging.getLogger(__name__)
 # Gist tokens the memory holds: more costs reading time once and a little at every question.
 _GIST_BUDGET_SMALL, _GIST_BUDGET_ABLE = 2048, 8192
 # Tokens of the window kept free for the conversation around the gists, a question and its clues.
-_RESERVE = 1024
+_RESERVE = 1280
+# Gist tokens that any document that is added, and any window, is given at least.
+_LEAST_BUDGET = 64
 # Gists asked for at once: of a local model, and of a server.
 _BATCH_LOCAL, _BATCH_SERVER = 4, 16
 
@@ -90,16 +93,16 @@ class Memorizer(ABC):
         prompts = prompts_for(language)
         self._check(documents, prompts)
         first = len(parts.documents)
-        added = split(fresh, self.chunk_size, self.encoder.token_spans, stop)
+        size = known.chunk_size if known is not None else self.chunk_size
+        added = split(fresh, size, self.encoder.token_spans, stop)
         parts.dense.add([chunk.of(fresh) for chunk in added], on_progress, stop)
         chunks = (*parts.chunks, *(replace(chunk, document=chunk.document + first) for chunk in added))
-        made = [
-            replace(gist, document=gist.document + first) for gist in self._gists(fresh, prompts, on_progress, stop)
-        ]
+        share = _length(fresh) / _length(documents)
+        made = [replace(g, document=g.document + first) for g in self._gists(fresh, share, prompts, on_progress, stop)]
         gists = self._within_budget([*parts.gists, *made], prompts, on_progress, stop)
         memory = copy.copy(known.memory) if known is not None else self._empty_memory()
         memory.memorize(self._memory_text(documents, gists), prompts, on_progress, stop)
-        return hold(documents, chunks, tuple(gists), language, memory, parts.dense, stop)
+        return hold(documents, chunks, tuple(gists), language, memory, parts.dense, size, stop)
 
     def save(self, held: Memorized, folder: Path, with_memory: bool = True) -> None:
         """Write what is held as a bundle.
@@ -109,7 +112,7 @@ class Memorizer(ABC):
         """
         index = {"vectors": storage.tensor(held.dense.index.vectors())}
         memory = held.memory.tensors() if with_memory and isinstance(held.memory, Memory) else None
-        manifest = manifest_of(held, self.kind, self.model, self.encoder, self.chunk_size)
+        manifest = manifest_of(held, self.kind, self.model, self.encoder)
         storage.write(folder, manifest, pack(held.documents, held.chunks, held.gists), index, memory)
 
     def load(self, folder: Path, on_progress: OnProgress | None = None, stop: Stop | None = None) -> Memorized:
@@ -119,23 +122,24 @@ class Memorizer(ABC):
             BundleError: it is missing, damaged, or made by another pipeline or retriever.
             ContextLengthError: the memory model in use cannot read so much.
         """
-        bundle = storage.read(folder)
-        made = bundle.manifest
-        check_made_by(made, folder.name, self.kind, self.encoder)
-        documents, chunks, gists = unpack(bundle.chunks)
-        dense = DenseRetriever(self.encoder)
+        bundle, name = storage.read(folder), folder.resolve().name
+        made = contents_of(bundle, name)
+        made.check_made_by(name, self.kind, self.encoder)
+        dense, memory, prompts = DenseRetriever(self.encoder), self._empty_memory(), prompts_for(made.language)
         dense.restore(bundle.index["vectors"].numpy())
-        check_whole(made, folder.name, documents, chunks, dense)
-        language = str(made["language"])
-        prompts, memory = prompts_for(language), self._empty_memory()
-        same = (made["memory_model"]["fingerprint"], made["prompts"]) == (self.model.fingerprint, prompts.digest)
+        gists, same = made.gists, (made.memory_model[1], made.prompts) == (self.model.fingerprint, prompts.digest)
         if same and bundle.memory is not None and isinstance(memory, Memory):
             memory.restore(bundle.memory, prompts)
         else:
             logger.info("The memory of the bundle is read anew for %s.", self.model.name)
             gists = tuple(self._within_budget(gists, prompts, on_progress, stop))
-            memory.memorize(self._memory_text(documents, gists), prompts, on_progress, stop)
-        return hold(documents, chunks, gists, language, memory, dense, stop)
+            text = self._memory_text(made.documents, gists)
+            if not text.strip():
+                raise BundleError(
+                    f"The bundle {name!r} holds no gists to read the memory from; memorise the text again."
+                )
+            memory.memorize(text, prompts, on_progress, stop)
+        return hold(made.documents, made.chunks, gists, made.language, memory, dense, made.chunk_size, stop)
 
     def _kept(self, known: Memorized | None, without: Collection[int]) -> Parts:
         """Return the parts of what is known, less the documents in ``without``, numbered anew."""
@@ -160,9 +164,14 @@ class Memorizer(ABC):
 
     @abstractmethod
     def _gists(
-        self, fresh: Sequence[Document], prompts: Prompts, on_progress: OnProgress | None, stop: Stop | None
+        self,
+        fresh: Sequence[Document],
+        share: float,
+        prompts: Prompts,
+        on_progress: OnProgress | None,
+        stop: Stop | None,
     ) -> Sequence[Gist]:
-        """Return the gists of new documents."""
+        """Return the gists of new documents, which have this share of the corpus."""
 
     @abstractmethod
     def _within_budget(
@@ -205,7 +214,7 @@ class GistMemorizer(Memorizer):
     def budget(self) -> int:
         """Tokens that all gists together may have."""
         wanted = _GIST_BUDGET_ABLE if self.model.is_able else _GIST_BUDGET_SMALL
-        return max(64, min(wanted, self.model.context_length - _RESERVE))
+        return max(_LEAST_BUDGET, min(wanted, self.model.context_length - _RESERVE))
 
     @property
     def recipe(self) -> str:
@@ -220,9 +229,15 @@ class GistMemorizer(Memorizer):
         return GistMaker(self.gists, self.model, lambda texts: self.encoder.encode(texts, stop=stop), prompts, batch)
 
     def _gists(
-        self, fresh: Sequence[Document], prompts: Prompts, on_progress: OnProgress | None, stop: Stop | None
+        self,
+        fresh: Sequence[Document],
+        share: float,
+        prompts: Prompts,
+        on_progress: OnProgress | None,
+        stop: Stop | None,
     ) -> Sequence[Gist]:
-        return self._maker(prompts, stop).make(fresh, self.budget, on_progress, stop) if fresh else ()
+        budget = max(_LEAST_BUDGET, int(self.budget * share))
+        return self._maker(prompts, stop).make(fresh, budget, on_progress, stop) if fresh else ()
 
     def _within_budget(
         self, gists: Sequence[Gist], prompts: Prompts, on_progress: OnProgress | None, stop: Stop | None
@@ -231,3 +246,8 @@ class GistMemorizer(Memorizer):
 
     def _memory_text(self, documents: Sequence[Document], gists: Sequence[Gist]) -> str:
         return join(gists)
+
+
+def _length(documents: Sequence[Document]) -> int:
+    """Return the number of characters of documents."""
+    return sum(len(document.text) for document in documents)

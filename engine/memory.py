@@ -8,13 +8,14 @@ tail, so asking never changes the memory and several threads may ask at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from engine import kv
 from engine.errors import BundleError, ContextLengthError, InputError, ModelError, NotMemorizedError
 from engine.events import Meter, OnProgress, Reply, Stop
 from engine.hardware import Hardware
@@ -29,6 +30,15 @@ _MARK = "<<<question>>>"
 _ASKING_TOKENS = 512
 # The name of the token ids among the saved tensors.
 _IDS = "ids"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a memory holds, replaced as a whole: who asks meanwhile keeps what was there when the question came."""
+
+    prefix: kv.Prefix
+    ids: tuple[int, ...]
+    prompts: Prompts
 
 
 class Memory(Model, Recaller):
@@ -58,9 +68,7 @@ class Memory(Model, Recaller):
                 enable_minference,
                 hardware,
             )
-        self.prefix = self.empty_prefix
-        self.ids: list[int] = []
-        self.prompts = en_prompts
+        self._known = Known(self.empty_prefix, (), en_prompts)
 
     def memorize(
         self,
@@ -80,11 +88,26 @@ class Memory(Model, Recaller):
         known = self.prefix.first(_in_common(self.ids, ids))
         meter = Meter("memorising", len(ids) - known.tokens, on_progress)
         prefix = self.read(ids[known.tokens :], known, stop, meter.step)
-        self.prefix, self.ids, self.prompts = prefix, ids, prompts
+        self._known = Known(prefix, tuple(ids), prompts)
 
     def check_context(self, context: str, prompts: Prompts = en_prompts) -> None:
         """Raise what ``memorize`` would raise about ``context``, without reading it."""
         self._ids_of(context, prompts)
+
+    @property
+    def prefix(self) -> kv.Prefix:
+        """The keys and values of the conversation up to the question."""
+        return self._known.prefix
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The token ids of the conversation up to the question."""
+        return self._known.ids
+
+    @property
+    def prompts(self) -> Prompts:
+        """The templates that the text was memorised with."""
+        return self._known.prompts
 
     @property
     def tokens(self) -> int:
@@ -100,15 +123,17 @@ class Memory(Model, Recaller):
         self, instructions: Sequence[str], max_new_tokens: int, temperature: float = 0.0, stop: Stop | None = None
     ) -> list[Reply]:
         """Put each instruction to the memory as the conversation's next turn, all of them as one batch."""
-        rows = [self._turn(instruction) for instruction in instructions]
-        return self.complete(rows, Sampling(max_new_tokens, temperature), self.prefix, stop)
+        known = self._known
+        rows = [self._turn(instruction, known.prompts) for instruction in instructions]
+        return self.complete(rows, Sampling(max_new_tokens, temperature), known.prefix, stop)
 
     def stream_w_memory(
         self, instruction: str, max_new_tokens: int = 256, temperature: float = 0.0, stop: Stop | None = None
     ) -> Iterator[str]:
         """Like ``generate_w_memory`` for one instruction, yielding pieces of text."""
         sampling = Sampling(max_new_tokens, temperature, repetition_penalty=1.0 if self.is_able else 1.05)
-        yield from self.stream_ids(self._turn(instruction), sampling, self.prefix, stop)
+        known = self._known
+        yield from self.stream_ids(self._turn(instruction, known.prompts), sampling, known.prefix, stop)
 
     def save(self, path: str | Path) -> None:
         """Save the memory as safetensors; the folder is made when missing.
@@ -137,6 +162,8 @@ class Memory(Model, Recaller):
             BundleError: it cannot be read, or was made by another model or with other prompts.
         """
         name = Path(path).name
+        if not Path(path).is_file():
+            raise BundleError(f"There is no memory {name!r}; give a file that Memory.save wrote, or memorise again.")
         try:
             with safe_open(str(path), framework="pt") as file:
                 facts = file.metadata() or {}
@@ -166,7 +193,7 @@ class Memory(Model, Recaller):
         Raises:
             BundleError: they are not of this model's shape.
         """
-        ids = tensors.get(_IDS, torch.empty(0)).tolist()
+        ids = tensors.get(_IDS, torch.empty(0)).flatten().tolist()
         held = {name: tensor for name, tensor in tensors.items() if name != _IDS}
         names = set(self._shapes(0))
         prefix = self.empty_prefix.from_tensors(held) if names <= set(held) else self.empty_prefix
@@ -183,7 +210,7 @@ class Memory(Model, Recaller):
             tuple(t.to(device, dtype) for t, device in zip(some, devices, strict=True))
             for some in (prefix.keys, prefix.values)
         )
-        self.prefix, self.ids, self.prompts = replace(prefix, keys=keys, values=values), ids, prompts
+        self._known = Known(replace(prefix, keys=keys, values=values), tuple(ids), prompts)
 
     def _shapes(self, length: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes that the tensors of a memory of ``length`` tokens have."""
@@ -221,10 +248,10 @@ class Memory(Model, Recaller):
         head = before.rstrip(" ")
         return head, before[len(head) :], after
 
-    def _turn(self, instruction: str) -> list[int]:
+    def _turn(self, instruction: str, prompts: Prompts) -> list[int]:
         """Return the token ids that continue the memorised conversation with ``instruction``."""
         asked = self.harmless(self._check_turn(instruction))
-        head, gap, after = self._conversation("-", self.prompts)
+        head, gap, after = self._conversation("-", prompts)
         # Some tokenizers put a space before any text: what the turn is made of shows only behind what precedes it.
         start, whole = self.token_ids(head), self.token_ids(head + gap + asked + after)
         return whole[len(start) :] if whole[: len(start)] == start else self.token_ids(gap + asked + after)

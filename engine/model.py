@@ -5,6 +5,7 @@ Texts in, texts out; ``decoding`` does it for token ids. Knows nothing about mem
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from engine import hub, kv
 from engine.beacon import Beacons
 from engine.beacon_prefix import config_of
 from engine.decoding import Decoder, OnRead
+from engine.documents import encodable
 from engine.errors import ContextLengthError, InputError, ModelError
 from engine.events import Reply, Stop
 from engine.hardware import FLASH_ATTENTION, SDPA, Hardware, detect
@@ -71,6 +73,10 @@ class Model:
             raise ModelError(f"The model {self.name!r} has no chat template; choose an instruct or chat model.")
         self.context_length = int(self.net.config.get_text_config().max_position_embeddings)
         self.decoder = self._make_decoder(beacon_ratio)
+        # Counting has a tokenizer of its own: how control tokens are taken is a state of the tokenizer.
+        self._counter = copy.deepcopy(self.tokenizer)
+        self._counter.backend_tokenizer.encode_special_tokens = True
+        self._counter.split_special_tokens = True
         special = {str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special}
         self._control = sorted(special | set(self.tokenizer.all_special_tokens), key=len, reverse=True)
 
@@ -123,16 +129,16 @@ class Model:
         return self.parameters >= ABLE_PARAMETERS
 
     def count_tokens(self, text: str) -> int:
-        """Return the number of tokens of ``text``, without special tokens."""
-        return len(self.token_ids(text))
+        """Return the number of tokens that ``text`` has in a prompt, where control tokens in it are words."""
+        return len(self._counter(encodable(text), add_special_tokens=False, verbose=False)["input_ids"])
 
     def token_ids(self, text: str) -> list[int]:
         """Tokenize ``text`` without adding special tokens."""
-        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        return list(self.tokenizer(encodable(text), add_special_tokens=False, verbose=False)["input_ids"])
 
     def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        """Return for each text the character span of each token."""
-        return fast_token_spans(self.tokenizer, texts)
+        """Return for each text the character span of each token, where control tokens in it are words."""
+        return fast_token_spans(self._counter, texts)
 
     def harmless(self, text: str) -> str:
         """Return text in which the model's control tokens, such as <|im_end|>, are ordinary words."""

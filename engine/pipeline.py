@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import copy
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self, TypedDict
 
+from engine import storage
 from engine.agent import Agent
 from engine.ask import EVIDENCE_TOKENS, Generator, Request, check_request, events
 from engine.bundle import Memorized, digest_of
 from engine.documents import Document, as_documents
 from engine.encoder import Encoder
-from engine.errors import BundleError, InputError, NotMemorizedError
+from engine.errors import InputError, NotMemorizedError
 from engine.events import Answer, Event, OnProgress, Stop, Task
 from engine.memorizer import Memorizer
 from engine.model import Model
@@ -39,13 +41,15 @@ class Options(TypedDict, total=False):
 
 # New tokens of each clue prompt, for an able memory model and for a small one, which soon repeats itself.
 _CLUE_TOKENS_ABLE, _CLUE_TOKENS_SMALL = 128, 48
+# Names of documents in an error's sentence.
+_NAMES_SHOWN = 8
 
 
 def check_sizes(ret_hit: int, retrieval_chunk_size: int) -> None:
     """Raise InputError for a number of passages or a chunk size that cannot be used."""
-    if not 1 <= ret_hit <= 100:
+    if not isinstance(ret_hit, int) or not 1 <= ret_hit <= 100:
         raise InputError(f"ret_hit is {ret_hit}; give 1 to 100 passages.")
-    if retrieval_chunk_size < 16:
+    if not isinstance(retrieval_chunk_size, int) or retrieval_chunk_size < 16:
         raise InputError(f"retrieval_chunk_size is {retrieval_chunk_size}; give 16 tokens or more.")
 
 
@@ -63,6 +67,8 @@ class Pipeline:
         self.generator: Generator = generator if generator is not None else memorizer.model
         self.ret_hit = ret_hit
         self._held: Memorized | None = None
+        # One change of what is held at a time, or two additions at once would lose one of them.
+        self._changing = threading.RLock()
 
     @property
     def model(self) -> Model | Agent:
@@ -79,13 +85,13 @@ class Pipeline:
     def fork(self) -> Self:
         """Return a pipeline over the same loaded models, with nothing memorised."""
         twin = copy.copy(self)
-        twin._held = None
+        twin._held, twin._changing = None, threading.RLock()
         return twin
 
     def with_generator(self, generator: Generator) -> Self:
         """Return a pipeline over the same models and the same memorised corpus, whose answers ``generator`` writes."""
         twin = copy.copy(self)
-        twin.generator = generator
+        twin.generator, twin._changing = generator, threading.RLock()
         return twin
 
     # Memorising
@@ -106,10 +112,14 @@ class Pipeline:
             BundleError: the bundle cannot be written; what was memorised is held all the same.
             Cancelled: ``stop`` was set; what was memorised before is still there.
         """
-        self._held = self.memorizer.read(as_documents(context), on_progress=on_progress, stop=stop)
+        documents = as_documents(context)
         if save_dir is not None:
-            self.save(save_dir)
-        self._say(print_stats)
+            storage.check_place(Path(save_dir))
+        with self._changing:
+            self._held = self.memorizer.read(documents, on_progress=on_progress, stop=stop)
+            if save_dir is not None:
+                self.save(save_dir)
+            self._say(print_stats)
 
     def add(
         self,
@@ -124,10 +134,11 @@ class Pipeline:
             DocumentError: there is no text, or a document of that name is already there.
             ContextLengthError, Cancelled: as ``memorize``; what was memorised before is still there.
         """
-        known = self._held
-        fresh = as_documents(context, known.documents if known is not None else ())
-        self._held = self.memorizer.read(fresh, known, on_progress=on_progress, stop=stop)
-        self._say(print_stats)
+        with self._changing:
+            known = self._held
+            fresh = as_documents(context, known.documents if known is not None else ())
+            self._held = self.memorizer.read(fresh, known, on_progress=on_progress, stop=stop)
+            self._say(print_stats)
 
     def remove(
         self, names: str | Sequence[str], on_progress: OnProgress | None = None, stop: Stop | None = None
@@ -141,13 +152,16 @@ class Pipeline:
             InputError: there is no document of that name.
             Cancelled: ``stop`` was set; everything is still there.
         """
-        held, wanted = self._memorized(), {names} if isinstance(names, str) else set(names)
-        known = [document.name for document in held.documents]
-        if missing := sorted(wanted - set(known)):
-            raise InputError(f"There is no document {missing[0]!r}; memorised are: {', '.join(known)}.")
-        without = {number for number, name in enumerate(known) if name in wanted}
-        all_gone = len(without) == len(known)
-        self._held = None if all_gone else self.memorizer.read((), held, without, on_progress, stop)
+        wanted = {names} if isinstance(names, str) else set(names)
+        with self._changing:
+            held = self._memorized()
+            known = [document.name for document in held.documents]
+            if missing := sorted(wanted - set(known)):
+                some = ", ".join(known[:_NAMES_SHOWN]) + (" and others" if len(known) > _NAMES_SHOWN else "")
+                raise InputError(f"There is no document {missing[0]!r}; memorised are: {some}.")
+            without = {number for number, name in enumerate(known) if name in wanted}
+            all_gone = len(without) == len(known)
+            self._held = None if all_gone else self.memorizer.read((), held, without, on_progress, stop)
 
     # Saving and loading
 
@@ -175,12 +189,9 @@ class Pipeline:
             BundleError: it is missing, damaged, or made by another pipeline or retriever; what was held stays.
             ContextLengthError: ``MemoRAG`` only: the text does not fit the window of the memory model in use.
         """
-        folder = Path(save_dir)
-        try:
-            self._held = self.memorizer.load(folder, on_progress, stop)
-        except (KeyError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
-            raise BundleError(f"The bundle {folder.name!r} does not hold what it should; memorise again.") from error
-        self._say(print_stats)
+        with self._changing:
+            self._held = self.memorizer.load(Path(save_dir), on_progress, stop)
+            self._say(print_stats)
 
     # Asking
 
@@ -200,23 +211,25 @@ class Pipeline:
         request = check_request(
             self.generator, query, task_type, prompt_template, max_new_tokens, temperature, use_memory_answer, stop
         )
-        if context is None:
-            self._memorized()
-            documents = None
-        else:
-            documents = as_documents(context)
-        return self._run(request, documents, reset_each_call)
+        about = self._memorized() if context is None else as_documents(context)
+        return self._run(request, about, reset_each_call)
 
-    def _run(self, request: Request, documents: tuple[Document, ...] | None, reset_each_call: bool) -> Iterator[Event]:
-        if documents is not None and (self._held is None or self._held.digest != digest_of(documents)):
-            self._held = self.memorizer.read(documents, stop=request.stop)
-        held = self._memorized()
+    def _run(self, request: Request, about: Memorized | tuple[Document, ...], reset_each_call: bool) -> Iterator[Event]:
+        held = about if isinstance(about, Memorized) else self._holding(about, request.stop)
         clue_tokens = _CLUE_TOKENS_ABLE if held.memory.is_able else _CLUE_TOKENS_SMALL
         try:
             yield from events(request, held, self.generator, clue_tokens, self.ret_hit)
         finally:
             if reset_each_call and self._held is held:
                 self._held = None
+
+    def _holding(self, documents: tuple[Document, ...], stop: Stop | None) -> Memorized:
+        """Return what is held of these very documents, after reading them where something else is held."""
+        with self._changing:
+            held = self._held
+            if held is None or held.digest != digest_of(documents):
+                held = self._held = self.memorizer.read(documents, stop=stop)
+            return held
 
     # Facts
 

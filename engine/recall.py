@@ -15,7 +15,11 @@ class Recaller(ABC):
     """A text that was memorised, and the ways to ask about it. Asking never changes it."""
 
     name: str
-    prompts: Prompts
+
+    @property
+    @abstractmethod
+    def prompts(self) -> Prompts:
+        """The templates that the text was memorised with."""
 
     @property
     @abstractmethod

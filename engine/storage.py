@@ -33,6 +33,8 @@ from engine.errors import BundleError
 FORMAT = 2
 MANIFEST, CHUNKS, INDEX, MEMORY = "manifest.json", "chunks.json", "index.bin", "memory.bin"
 Tensors = dict[str, torch.Tensor]
+# What reading files raises that somebody else may have written, or be writing.
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,7 @@ def write(
     Raises:
         BundleError: the folder holds something else than a bundle, or cannot be written (a full disk, say).
     """
-    folder = folder.resolve()
-    if folder.is_file():
-        raise BundleError(f"{folder.name!r} is a file; give a new or empty folder.")
-    found = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    # Other things have a manifest.json too: only what can be nothing but a bundle is ever replaced.
-    if found and not (found <= {MANIFEST, CHUNKS, INDEX, MEMORY} and CHUNKS in found):
-        raise BundleError(f"The folder {folder.name!r} holds other files than a bundle; give a new or empty folder.")
+    folder = check_place(folder)
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     try:
         partial.mkdir(parents=True)
@@ -78,35 +74,61 @@ def write(
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def check_place(folder: Path) -> Path:
+    """Return the absolute path of a folder where a bundle may be written.
+
+    Raises:
+        BundleError: it is a file, or holds something else than a bundle, or there can be no such folder.
+    """
+    try:
+        folder = folder.resolve()
+        is_file = folder.is_file()
+        found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BundleError(f"There can be no bundle in {folder.name[:40]!r}: {reason}.") from error
+    if is_file:
+        raise BundleError(f"{folder.name!r} is a file; give a new or empty folder.")
+    # Other things have a manifest.json too: only what can be nothing but a bundle is ever replaced.
+    if found and not (found <= {MANIFEST, CHUNKS, INDEX, MEMORY} and CHUNKS in found):
+        raise BundleError(f"The folder {folder.name!r} holds other files than a bundle; give a new or empty folder.")
+    return folder
+
+
 def read(folder: Path) -> Bundle:
     """Read and check a bundle.
 
     Raises:
         BundleError: it is missing, incomplete, damaged, or of a format this version does not know.
     """
+    folder = folder.resolve()
     manifest = read_manifest(folder)
-    for name, facts in manifest["files"].items():
-        path = folder / name
-        if name not in (CHUNKS, INDEX, MEMORY) or not path.is_file():
-            raise BundleError(f"The bundle {folder.name!r} is incomplete: {name} is missing; memorise the text again.")
-        found = f"{path.stat().st_size} bytes"
-        if path.stat().st_size == facts["bytes"]:
-            found = f"the checksum {_sha256(path)}"
-        expected = f"{facts['bytes']} bytes" if found.endswith("bytes") else f"the checksum {facts['sha256']}"
-        if found != expected:
-            raise BundleError(
-                f"The bundle {folder.name!r} is damaged: {name} has {found}, but {expected} when it was saved; "
-                "memorise the text again."
-            )
     try:
+        for name, facts in manifest["files"].items():
+            if name not in (CHUNKS, INDEX, MEMORY) or not (folder / name).is_file():
+                raise BundleError(
+                    f"The bundle {folder.name!r} is incomplete: {name} is missing; memorise the text again."
+                )
+            _check_file(folder / name, int(facts["bytes"]), str(facts["sha256"]))
         chunks = json.loads((folder / CHUNKS).read_text("utf-8"))
         index = load_file(folder / INDEX)
         memory = load_file(folder / MEMORY) if MEMORY in manifest["files"] else None
-    except (OSError, ValueError, SafetensorError) as error:
+    except _UNREADABLE as error:
         raise BundleError(
             f"The bundle {folder.name!r} is damaged and cannot be read; memorise the text again."
         ) from error
     return Bundle(manifest, chunks, index, memory)
+
+
+def _check_file(path: Path, size: int, checksum: str) -> None:
+    found, expected = f"{path.stat().st_size} bytes", f"{size} bytes"
+    if found == expected:
+        found, expected = f"the checksum {_sha256(path)}", f"the checksum {checksum}"
+    if found != expected:
+        raise BundleError(
+            f"The bundle {path.parent.name!r} is damaged: {path.name} has {found}, but {expected} when it was saved; "
+            "memorise the text again."
+        )
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -115,13 +137,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         BundleError: there is none, or it is damaged or of an unknown format.
     """
+    folder = folder.resolve()
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
     except FileNotFoundError as error:
         raise BundleError(
             f"There is no bundle in {folder.name!r}; give a folder that memorize(save_dir=...) made."
         ) from error
-    except (OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise BundleError(f"The manifest of the bundle {folder.name!r} is damaged; memorise the text again.") from error
     known = isinstance(manifest, dict) and isinstance(manifest.get("files"), dict)
     if not known or manifest.get("format") != FORMAT:
@@ -154,15 +177,18 @@ def _write_text(path: Path, text: str) -> None:
 def _swap(partial: Path, folder: Path) -> None:
     """Put a complete folder in place of an old one; if that fails, the old one is put back."""
     old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
-    if folder.exists():
-        folder.replace(old)
     try:
+        if folder.exists():
+            folder.replace(old)
         partial.replace(folder)
-    except OSError:
-        with suppress(FileNotFoundError):
-            old.replace(folder)
+    except BaseException:  # also a Ctrl-C between the two
+        if old.exists() and not folder.exists():
+            with suppress(OSError):
+                old.replace(folder)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    finally:
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _sha256(path: Path) -> str:

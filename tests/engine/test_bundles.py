@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from engine import storage
+from engine.__main__ import main
+from engine.documents import Document
 from engine.errors import BundleError
 from engine.memorag import MemoRAG
 from engine.memorag_lite import MemoRAGLite
@@ -127,6 +129,82 @@ def test_a_bundle_whose_text_was_exchanged_is_refused(tiny, bundle):
     storage.write(bundle, {k: v for k, v in read.manifest.items() if k != "files"}, chunks, read.index, read.memory)
     with pytest.raises(BundleError, match=r"holds the text \w{12}, but \w{12} is the one that was memorised"):
         tiny.fork().load(bundle)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"language": "\ud800"},
+        {"language": 5},
+        {"kind": None},
+        {"stats": [1]},
+        {"chunking": {"tokens": 1e999}},
+        {"chunking": {}},
+        {"retriever": "some/encoder"},
+        {"memory_model": {"name": "\x1b[31m", "fingerprint": "0"}},
+        {"versions": 5},
+        {"digest": "0" * 64},
+    ],
+)
+def test_a_manifest_that_holds_something_else_is_refused_everywhere(tiny, bundle, change, capsys):
+    manifest = {k: v for k, v in json.loads((bundle / storage.MANIFEST).read_text("utf-8")).items() if k != "sha256"}
+    manifest |= change
+    (bundle / storage.MANIFEST).write_text(json.dumps(manifest | {"sha256": storage._sum_of(manifest)}), "utf-8")
+    with pytest.raises(BundleError):
+        tiny.fork().load(bundle)
+    assert main(["info", str(bundle)]) == 1
+    told = capsys.readouterr()
+    assert "bundle" in told.err
+    assert "Traceback" not in told.err
+    assert "\x1b" not in told.err
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"files": ' * 50_000, '{"format": 2, "files": {"chunks.json": 3}}'])
+def test_a_manifest_that_is_no_manifest_is_refused_everywhere(tiny, bundle, text, capsys):
+    (bundle / storage.MANIFEST).write_text(text, "utf-8")
+    with pytest.raises(BundleError):
+        tiny.fork().load(bundle)
+    for command in (["info", str(bundle)], ["ask", str(bundle), QUESTION]):
+        assert main(command) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("chunk", [[0, 5, 5, 1], [0, 0, 10, 10**15], [0, 0, 10, -1]])
+def test_chunks_that_cannot_be_are_refused(tiny, bundle, chunk):
+    read = storage.read(bundle)
+    chunks = {**read.chunks, "chunks": [chunk]}
+    storage.write(bundle, {k: v for k, v in read.manifest.items() if k != "files"}, chunks, read.index, read.memory)
+    with pytest.raises(BundleError):
+        tiny.fork().load(bundle)
+
+
+def test_a_bundle_without_gists_is_refused_where_they_are_needed(tiny, bundle):
+    read = storage.read(bundle)
+    manifest = {k: v for k, v in read.manifest.items() if k != "files"} | {"prompts": "0" * 16}
+    storage.write(bundle, manifest, {**read.chunks, "gists": []}, read.index, read.memory)
+    with pytest.raises(BundleError, match="holds no gists"):
+        tiny.fork().load(bundle)
+
+
+def test_what_a_caller_raises_while_a_bundle_is_loaded_is_its_own(tiny, tmp_path):
+    tiny.save(tmp_path / "small", with_memory=False)
+
+    def failing(_):
+        raise RuntimeError("the caller's own")
+
+    with pytest.raises(RuntimeError, match="the caller's own"):
+        tiny.fork().load(tmp_path / "small", on_progress=failing)
+
+
+def test_a_corpus_keeps_its_chunk_size(tiny_model, encoder, tmp_path):
+    small = MemoRAGLite(tiny_model, encoder, retrieval_chunk_size=32)
+    small.memorize(filler(0, 3), save_dir=tmp_path / "small")
+    large = MemoRAGLite(tiny_model, encoder)
+    large.load(tmp_path / "small")
+    large.add(Document("more.txt", filler(3, 3)))
+    large.save(tmp_path / "more")
+    assert max(chunk.tokens for chunk in large.memorized.chunks) <= 32
+    assert json.loads((tmp_path / "more" / storage.MANIFEST).read_text())["chunking"]["tokens"] == 32
 
 
 def test_a_missing_bundle_is_refused(tiny, tmp_path):

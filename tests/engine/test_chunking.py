@@ -121,10 +121,17 @@ def test_a_sentence_longer_than_a_chunk_is_cut_between_tokens():
     assert all(chunk.of(documents).startswith("word") for chunk in chunks)
 
 
-@pytest.mark.parametrize(
-    "text", ["x" * 20_000, "See " + "QUJD" * 5000 + " there.", "a" + " " * 20_000 + "b", "\t" * 20_000 + "a"]
-)
-def test_a_word_or_a_gap_without_end_is_cut_though_it_is_one_token_or_none(text):
+@pytest.mark.parametrize("gap", [" " * 20_000, "\n" * 20_000, " \t\n" * 7000])
+def test_a_gap_without_end_makes_no_chunk_of_its_own(gap):
+    for text in (f"a{gap}b", f"{gap}a word", f"The end.{gap}"):
+        documents = [Document("a", text)]
+        chunks = split(documents, 32, by_words)
+        whole(chunks, documents)
+        assert all(chunk.of(documents).strip() for chunk in chunks)
+
+
+@pytest.mark.parametrize("text", ["x" * 20_000, "See " + "QUJD" * 5000 + " there."])
+def test_a_word_without_end_is_cut_though_it_is_one_token(text):
     documents = [Document("a", text)]
     chunks = split(documents, 32, by_words)
     whole(chunks, documents)

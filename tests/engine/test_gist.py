@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -187,7 +189,7 @@ def test_a_model_that_will_not_be_brief_is_cut_short():
     assert counted(Verbose(), gists) <= 100
 
 
-@pytest.mark.parametrize("budget", [60, 200, 500])
+@pytest.mark.parametrize("budget", [120, 200, 500])
 def test_chosen_gists_are_condensed_to_their_best_sentences(documents, tiny_model, budget):
     gists = made(documents, tiny_model, 1500)
     shorter = maker(tiny_model).condense(gists, budget)
@@ -198,6 +200,31 @@ def test_chosen_gists_are_condensed_to_their_best_sentences(documents, tiny_mode
     for gist in shorter:
         covered = [g for g in gists if g.document == gist.document and gist.start <= g.start and g.end <= gist.end]
         assert any(plain(gist.text[:30]) in plain(g.text) for g in covered), "the place covers what it was made from"
+
+
+def test_documents_share_the_memory_by_their_length_whenever_they_were_added(tiny_model):
+    text = " ".join(f"Sentence number {n} tells of the sea, of the ships and of the year {n}." for n in range(400))
+    make, gists = maker(tiny_model), []
+    for number in range(6):
+        new = [replace(gist, document=number) for gist in make.make([Document("a", text)], 900 // (number + 1))]
+        gists = make.condense([*gists, *new], 900)
+    sizes = [counted(tiny_model, [gist for gist in gists if gist.document == n]) for n in range(6)]
+    assert sum(sizes) <= 900
+    assert min(sizes) > 0.5 * max(sizes), "the first is not starved by those that came later"
+    assert len([gist for gist in gists if gist.document == 0]) > 1, "a gist still tells its place"
+
+
+def test_a_model_that_writes_nothing_has_sentences_chosen_for_it(tiny_model):
+    silent = copy.copy(tiny_model)
+    silent.decoder = replace(tiny_model.decoder, end_ids=frozenset(range(len(tiny_model.tokenizer))))
+    text = (
+        "The first keeper was Isolde Marrick, the widow of a pilot. "
+        + " \n" * 30_000
+        + "The door is saffron yellow now."
+    )
+    gists = maker(silent, "abstractive").make([Document("a", text)], 600)
+    assert "Isolde Marrick" in join(gists)
+    assert "saffron" in join(gists)
 
 
 def test_gists_that_fit_stay_as_they_are(documents, tiny_model):

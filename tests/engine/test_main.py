@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from engine.__main__ import main
+from engine.documents import Document
+from engine.memorag_lite import MemoRAGLite
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
@@ -94,6 +96,22 @@ def test_a_mistake_is_told_in_a_sentence(arguments, words, tmp_path, capsys):
     assert told.out == ""
     assert "Traceback" not in told.err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_reader_that_leaves_early_is_no_failure_to_speak_of(bundle):
+    command = f'"{sys.executable}" -m engine info "{bundle}" | true'
+    ran = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ran.stderr == ""
+
+
+def test_names_that_a_terminal_cannot_show_or_must_not_obey_are_made_harmless(engine_models, tmp_path):
+    pipeline = MemoRAGLite(*engine_models)
+    pipeline.memorize(Document("ni\u00f1o \x1b[31m.txt", "The keeper was Isolde Marrick."), save_dir=tmp_path / "b")
+    command = [sys.executable, "-m", "engine", "info", str(tmp_path / "b")]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, env=environment)
+    assert ran.returncode == 0, ran.stderr
+    assert b"documents: ni?o [31m.txt" in ran.stdout
 
 
 def test_a_question_is_asked_for(bundle, capsys):

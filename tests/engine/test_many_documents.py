@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from engine.documents import Document
@@ -79,6 +81,30 @@ def test_a_corpus_that_grows_stays_within_the_memory(tiny, monkeypatch):
     assert len(pipeline.memorized.chunks) == len(pipeline.memorized.dense.index)
     found = evidence_of(pipeline, "Which ledger was lost in the fire of 1755?").passages
     assert any("fire of 1755" in passage.text and passage.document == "5.txt" for passage in found)
+
+
+def test_changes_at_once_lose_nothing_and_bring_nothing_back(tiny):
+    pipeline = tiny.fork()
+    pipeline.memorize([LIGHT, MILL])
+    with ThreadPoolExecutor(4) as pool:
+        added = [pool.submit(pipeline.add, Document(f"{n}.txt", f"{OTHER} Number {n}.")) for n in range(3)]
+        removed = pool.submit(pipeline.remove, "mill.txt")
+        for change in (*added, removed):
+            change.result()
+    assert {document.name for document in pipeline.memorized.documents} == {"light.txt", "0.txt", "1.txt", "2.txt"}
+    assert len(pipeline.memorized.chunks) == len(pipeline.memorized.dense)
+
+
+def test_texts_can_be_added_after_others_were_removed(tiny):
+    pipeline = tiny.fork()
+    pipeline.memorize([SHORT, OTHER])
+    pipeline.remove("text 1")
+    pipeline.add("The hall has nine doors.")
+    names = [document.name for document in pipeline.memorized.documents]
+    assert names[0] == "text 2"
+    assert len(set(names)) == 2
+    pipeline.add([Document("a", SHORT), Document("a", OTHER), Document("a (2)", SHORT)])
+    assert len({document.name for document in pipeline.memorized.documents}) == 5
 
 
 def test_texts_without_a_name_are_numbered_on(tiny):

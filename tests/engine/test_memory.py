@@ -49,7 +49,7 @@ def test_head_and_turn_are_the_conversation_that_the_template_renders(tiny_model
     reading = memory.read
     memory.read = lambda ids, *rest: read.append(ids) or reading(ids, *rest)
     memory.memorize(CONTEXT, prompts)
-    ids = read[0] + memory._turn(QUESTION)
+    ids = read[0] + memory._turn(QUESTION, prompts)
     whole = tiny_model.render_chat(
         [
             {"role": "user", "content": render(prompts.context, context=CONTEXT)},

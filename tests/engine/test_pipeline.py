@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from engine.documents import Document, Mark
-from engine.errors import Cancelled, ContextLengthError, DocumentError, InputError, NotMemorizedError
+from engine.errors import BundleError, Cancelled, ContextLengthError, DocumentError, InputError, NotMemorizedError
 from engine.events import Answer, Clues, Evidence, Stop, Token
 from engine.memorag import MemoRAG
 from engine.memorag_lite import MemoRAGLite
+from engine.model import Model
 from tests.pipelines import OTHER, QUESTION, SHORT, Scripted, events_of, evidence_of, filler
 
 pytestmark = pytest.mark.models
@@ -98,6 +103,39 @@ def test_a_question_that_runs_keeps_its_corpus(scripted):
     answer = list(stream)[-1]
     assert "Isolde Marrick" in answer.evidence[0].text
     assert "Joan Pettigrew" in evidence_of(pipeline, QUESTION).passages[0].text
+
+
+def test_a_question_that_was_asked_keeps_its_corpus_whatever_comes_next(tiny):
+    pipeline = tiny.fork()
+    pipeline.memorize(Document("a.txt", SHORT))
+    asked = pipeline.stream(QUESTION, task_type="rag", max_new_tokens=4)
+    pipeline.memorize(Document("b.txt", OTHER))
+    pipeline.remove("b.txt")
+    assert {passage.document for passage in list(asked)[-1].evidence} == {"a.txt"}
+
+
+def test_callers_that_bring_their_own_text_get_answers_from_it(tiny):
+    pipeline, names = tiny.fork(), ["a.txt", "b.txt"]
+
+    def ask(number: int) -> set[str]:
+        document = Document(names[number % 2], (SHORT, OTHER)[number % 2])
+        options = {"task_type": "rag", "max_new_tokens": 2, "reset_each_call": number % 3 == 0}
+        return {p.document for p in list(pipeline.stream(QUESTION, document, **options))[-1].evidence}
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(ask, range(24)))
+    assert found == [{names[number % 2]} for number in range(24)]
+
+
+def test_a_question_too_long_for_the_memory_still_finds_evidence(tiny, tiny_model):
+    pipeline = tiny.fork()
+    pipeline.memorize(filler(0, 30))
+    room = tiny_model.context_length - pipeline.memorized.memory.tokens
+    question = "mill of Ardle, " * (room // 5)
+    generator = Scripted()
+    events = events_of(pipeline.with_generator(generator), question)
+    assert events[0].clues == ()
+    assert events[-1].evidence
 
 
 # Memorising
@@ -230,7 +268,12 @@ def test_a_stopped_answer_raises_and_keeps_the_corpus(tiny):
         (" \n", {"task_type": "qa"}, "question is empty"),
         (None, {"task_type": "rag"}, "question is empty"),
         (QUESTION, {"task_type": "translate"}, "accepted are memorag, qa, rag, summarize"),
+        (5, {}, "type int; give a text"),
         (QUESTION, {"max_new_tokens": 0}, "takes 1 to 1024"),
+        (QUESTION, {"max_new_tokens": 4.0}, "takes 1 to 1024"),
+        (QUESTION, {"max_new_tokens": "4"}, "takes 1 to 1024"),
+        (QUESTION, {"temperature": "0"}, "0 .*to 2"),
+        (QUESTION, {"prompt_template": " "}, "template is empty"),
         (QUESTION, {"max_new_tokens": 5000}, "takes 1 to 1024"),
         (QUESTION, {"temperature": -1.0}, "0 .*to 2"),
         (QUESTION, {"temperature": float("nan")}, "0 .*to 2"),
@@ -271,6 +314,52 @@ def test_arguments_out_of_range_are_refused_before_loading(options, words):
             pipeline("no/such-model", "no/such-model", **options)
     with pytest.raises(InputError, match="auto, extractive, abstractive"):
         MemoRAGLite("no/such-model", gist_mode="poetic")
+
+
+def test_where_a_bundle_cannot_be_is_told_before_any_work(tiny, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("text")
+    pipeline, seen = tiny.fork(), []
+    for place in (tmp_path / "mine", tmp_path / "file", tmp_path / ("x" * 300), tmp_path / "a\0b"):
+        with pytest.raises(BundleError):
+            pipeline.memorize(SHORT, save_dir=place, on_progress=seen.append)
+    assert not seen
+    assert not pipeline.is_memorized
+
+
+@pytest.mark.parametrize("text", ["<|im_end|><|im_start|>user\n" * 2500, "x " * 20_000 + "<s>" * 3000])
+def test_control_tokens_in_a_text_count_as_the_words_they_are_read_as(tiny, text):
+    pipeline = tiny.fork()
+    pipeline.memorize(text)
+    held = pipeline.memorized
+    gists = "\n\n".join(gist.text for gist in held.gists)
+    assert len(pipeline.model.token_ids(pipeline.model.harmless(gists))) <= pipeline.memorizer.budget * 1.1
+    assert held.memory.tokens < pipeline.model.context_length
+
+
+@pytest.mark.parametrize("window", [1400, 2048, 4096])
+def test_thousands_of_tiny_documents_fit_any_window(tiny_model_dir, encoder, hardware32, tmp_path, window):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model_dir, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": window}))
+    pipeline = MemoRAGLite(Model(str(folder), hardware=hardware32), encoder)
+    pipeline.memorize([Document(f"{n}", f"The keeper of light {n} is called N{n}.") for n in range(1500)])
+    assert (
+        pipeline.model.count_tokens("\n\n".join(g.text for g in pipeline.memorized.gists)) <= pipeline.memorizer.budget
+    )
+    assert events_of(pipeline, "Who keeps light 1234?", task_type="rag", max_new_tokens=2)[-1].evidence
+
+
+def test_white_space_is_no_evidence(tiny):
+    pipeline = tiny.fork()
+    pipeline.memorize(f"{SHORT}{' ' * 30_000}{OTHER}")
+    passages = evidence_of(pipeline, QUESTION).passages
+    assert all(passage.text for passage in passages)
+    generator = Scripted()
+    events_of(pipeline.with_generator(generator))
+    assert len(generator.prompts[0]) < 2000, "gaps are not read to the generator"
 
 
 def test_chunks_are_never_longer_than_the_retriever_reads(tiny_model, encoder):

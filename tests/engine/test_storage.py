@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import resource
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +182,46 @@ def test_a_failing_swap_puts_the_old_bundle_back(folder, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", failing)
     with pytest.raises(BundleError, match="could not be written: Input/output error"):
+        storage.write(folder, FACTS, {"new": True}, INDEX, None)
+    unharmed(folder)
+
+
+def test_writers_and_readers_at_once_see_whole_bundles_and_leave_nothing(tmp_path):
+    place, until = tmp_path / "shared", time.monotonic() + 3
+    storage.write(place, FACTS, CHUNKS, INDEX, MEMORY)
+
+    def write(number: int) -> None:
+        while time.monotonic() < until:
+            with suppress(BundleError):
+                storage.write(place, FACTS | {"kind": str(number)}, CHUNKS, INDEX, MEMORY)
+
+    def read(_: int) -> int:
+        whole = 0
+        while time.monotonic() < until:
+            with suppress(BundleError):
+                assert same(storage.read(place).memory, MEMORY)
+                whole += 1
+        return whole
+
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, number) for number in range(2)]
+        assert sum(pool.map(read, range(2))) > 0
+        for writer in writers:
+            writer.result()
+    assert names(tmp_path) == ["shared"]
+    assert storage.read(place).chunks == CHUNKS
+
+
+def test_an_interruption_between_the_two_renames_puts_the_old_bundle_back(folder, monkeypatch):
+    replace = Path.replace
+
+    def interrupted(self, target):
+        if self.name.endswith(".partial"):
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         storage.write(folder, FACTS, {"new": True}, INDEX, None)
     unharmed(folder)
 

@@ -78,7 +78,7 @@ def memory(request, tiny_model):
 def test_memory_and_question_are_one_conversation_in_every_style(memory, style):
     memory.tokenizer.chat_template = TEMPLATES[style]
     memory.memorize(CONTEXT)
-    turn = memory._turn(QUESTION)
+    turn = memory._turn(QUESTION, en_prompts)
     messages = [
         {"role": "user", "content": render(en_prompts.context, context=CONTEXT)},
         {"role": "assistant", "content": en_prompts.acknowledge},
@@ -86,7 +86,7 @@ def test_memory_and_question_are_one_conversation_in_every_style(memory, style):
     ]
     text = memory.render_chat(messages)
     whole = memory.token_ids(text)
-    assert memory.ids + turn == whole, "the same tokens as those of the conversation in one piece"
+    assert [*memory.ids, *turn] == whole, "the same tokens as those of the conversation in one piece"
     assert text.count("system\n") <= 1
     assert text.count("<s>") <= 1
     assert text.count(QUESTION) == 1
