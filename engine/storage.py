@@ -182,13 +182,12 @@ def _swap(partial: Path, folder: Path) -> None:
             folder.replace(old)
         partial.replace(folder)
     except BaseException:  # also a Ctrl-C between the two
-        if old.exists() and not folder.exists():
-            with suppress(OSError):
-                old.replace(folder)
-        raise
-    finally:
-        if folder.exists():
+        with suppress(OSError):
+            old.replace(folder)
+        if folder.exists():  # the old one again, or what another writer put there meanwhile
             shutil.rmtree(old, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _sha256(path: Path) -> str:
