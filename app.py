@@ -21,6 +21,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--retriever", help=VARIABLES["MEMORAG_RETRIEVER"])
     parser.add_argument("--cache-dir", help=VARIABLES["MEMORAG_CACHE_DIR"])
     parser.add_argument("--device", help=VARIABLES["MEMORAG_DEVICE"])
+    parser.add_argument("--weights", help=VARIABLES["MEMORAG_WEIGHTS"])
     parser.add_argument("--threads", help=VARIABLES["MEMORAG_THREADS"])
     parser.add_argument("--host", help=VARIABLES["MEMORAG_HOST"])
     parser.add_argument("--port", help=VARIABLES["MEMORAG_PORT"])

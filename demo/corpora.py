@@ -139,7 +139,7 @@ def load_models(settings: Settings) -> MemoRAGLite:
         settings.retriever,
         cache_dir=settings.cache_dir,
         access_token=settings.hf_token or None,
-        hardware=detect(settings.device, settings.threads),
+        hardware=detect(settings.device, settings.threads, exact=settings.exact),
     )
 
 

@@ -166,7 +166,7 @@ def _pipeline(kind: str, settings: Settings) -> MemoRAG | MemoRAGLite:
         settings.retriever,
         cache_dir=settings.cache_dir,
         access_token=settings.hf_token or None,
-        hardware=detect(settings.device, settings.threads),
+        hardware=detect(settings.device, settings.threads, exact=settings.exact),
     )
 
 

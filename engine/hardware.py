@@ -52,6 +52,7 @@ class Hardware:
     prefill_block: int
     reasons: tuple[str, ...]
     sparse_prefill: bool = False
+    small_weights: bool = False
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -107,10 +108,12 @@ def detect(
     load_in_4bit: bool = False,
     enable_flash_attn: bool = True,
     enable_minference: bool = False,
+    exact: bool = False,
 ) -> Hardware:
     """Look at the machine and decide how models run, and set torch's CPU thread count.
 
-    ``enable_minference`` reads long texts on a CUDA GPU with sparse attention, which is faster and not exact.
+    ``enable_minference`` reads long texts on a CUDA GPU with sparse attention, which is faster and not exact. ``exact``
+    keeps a CPU from writing with smaller copies of the weights (linear.py).
 
     Raises:
         InputError: a device that this machine lacks, or 4-bit loading where bitsandbytes does not work.
@@ -126,8 +129,11 @@ def detect(
         reasons.append("4-bit weights (NF4), as asked for")
     dense = sparse_problem(chosen) if enable_minference else "it was not asked for"
     if enable_minference:
-        exact = f"exact attention for long texts, because {dense}"
-        reasons.append(exact if dense else "sparse attention for long texts (MInference): faster, and not exact")
+        told = f"exact attention for long texts, because {dense}"
+        reasons.append(told if dense else "sparse attention for long texts (MInference): faster, and not exact")
+    small = chosen == "cpu" and dtype == "bfloat16" and not load_in_4bit and not exact
+    if small:
+        reasons.append("4- and 8-bit weights for writing, because this CPU reads them faster")
     count = threads or _cores()
     torch.set_num_threads(count)
     return Hardware(
@@ -139,6 +145,7 @@ def detect(
         prefill_block=192 if chosen == "cpu" else 2048,
         reasons=(*reasons, f"{count} CPU threads"),
         sparse_prefill=dense is None,
+        small_weights=small,
     )
 
 

@@ -207,7 +207,20 @@ def shared_prefix_attention(
 def _attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the attention output in float32 and the log-sum-exp of its scores (last dimension 1).
+    """Return the attention output in float32 and the log-sum-exp of its scores (last dimension 1)."""
+    if query.device.type == "cpu":
+        # PyTorch's fused kernel: it too computes scores in float32, and reads keys and values once, as they are.
+        output, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query, key, value, 0.0, False, attn_mask=mask, scale=scale
+        )
+        return output.float(), lse.unsqueeze(-1)
+    return _attend_in_blocks(query, key, value, scale, mask)
+
+
+def _attend_in_blocks(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Do what ``_attend`` does with plain operations, for devices without a kernel that gives the log-sum-exp.
 
     Scores are computed in float32: in half precision large ones would be rounded to other weights. Keys are taken in
     blocks, so that a long prefix costs no memory in proportion to its length times the queries.

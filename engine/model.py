@@ -22,6 +22,7 @@ from engine.documents import encodable
 from engine.errors import ContextLengthError, InputError, ModelError
 from engine.events import Reply, Stop
 from engine.hardware import FLASH_ATTENTION, SDPA, Hardware, detect
+from engine.linear import quicken
 from engine.sampling import Sampling
 
 Message = dict[str, str]
@@ -97,6 +98,8 @@ class Model:
     def _make_decoder(self, beacon_ratio: int) -> Decoder:
         beacon_config = config_of(self.net.config, beacon_ratio)
         beacons = Beacons.attach(self.net, self.folder, beacon_config) if beacon_config is not None else None
+        if self.hardware.small_weights:
+            quicken(self.net)
         # Sharing the prefix saves more than any kernel: flash attention is for the models that cannot share one.
         fitting = self.hardware.attention in (SDPA, FLASH_ATTENTION)
         shares_prefix = fitting and kv.supports_shared_prefix(self.net.config.get_text_config())

@@ -17,11 +17,13 @@ from engine.hardware import DEVICES
 
 N = TypeVar("N", int, float)
 
+WEIGHTS = ("auto", "exact")
 VARIABLES: Mapping[str, str] = {
     "MEMORAG_MODEL": "memory model and local generator: auto, a Hub name or a folder",
     "MEMORAG_RETRIEVER": "retriever: auto, a Hub name or a folder",
     "MEMORAG_CACHE_DIR": "where converted models and memories are kept",
     "MEMORAG_DEVICE": f"{', '.join(DEVICES[:-1])} or {DEVICES[-1]}",
+    "MEMORAG_WEIGHTS": f"{' or '.join(WEIGHTS)}: small copies of the weights for writing on a CPU, or exact ones only",
     "MEMORAG_THREADS": "CPU threads for the models (default: all cores)",
     "MEMORAG_HOST": "address to listen on (default 127.0.0.1, on a Space 0.0.0.0)",
     "MEMORAG_PORT": "port to listen on (default 7860)",
@@ -55,6 +57,7 @@ class Settings:
     retriever: str = "auto"
     cache_dir: Path = Path()
     device: str = "auto"
+    weights: str = "auto"
     threads: int | None = None
     host: str = "127.0.0.1"
     port: int = 7860
@@ -62,6 +65,11 @@ class Settings:
     upload_hours: float = 24.0
     hf_token: Secret = NO_SECRET
     on_spaces: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether models compute with their own weights only."""
+        return self.weights == "exact"
 
     @property
     def max_file_bytes(self) -> int:
@@ -89,6 +97,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: obje
         "retriever": env.get("MEMORAG_RETRIEVER"),
         "cache_dir": env.get("MEMORAG_CACHE_DIR"),
         "device": env.get("MEMORAG_DEVICE"),
+        "weights": env.get("MEMORAG_WEIGHTS"),
         "threads": env.get("MEMORAG_THREADS"),
         "host": env.get("MEMORAG_HOST"),
         "port": env.get("MEMORAG_PORT"),
@@ -106,6 +115,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: obje
         retriever=str(given.get("retriever", "auto")),
         cache_dir=Path(str(given.get("cache_dir", default_cache_dir()))).expanduser(),
         device=_one_of("device", str(given.get("device", "auto")), DEVICES),
+        weights=_one_of("weights", str(given.get("weights", "auto")), WEIGHTS),
         threads=_number("threads", given["threads"], int, 1, 1024) if "threads" in given else None,
         host=str(given.get("host", "0.0.0.0" if on_spaces else "127.0.0.1")),  # noqa: S104 - a Space is reached through its proxy
         port=_number("port", given.get("port", 7860), int, 0, 65535),

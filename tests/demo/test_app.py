@@ -17,6 +17,7 @@ FLAGS = {
     "--retriever": ("retriever", "owner/other"),
     "--cache-dir": ("cache_dir", "somewhere"),
     "--device": ("device", "cpu"),
+    "--weights": ("weights", "exact"),
     "--threads": ("threads", "3"),
     "--host": ("host", "0.0.0.0"),
     "--port": ("port", "7999"),

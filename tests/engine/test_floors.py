@@ -35,6 +35,7 @@ FLOORS = (
     "beacon_prefix",
     "beacon_weights",
     "beacon",
+    "linear",
     "decoding",
     "model",
     "clues",

@@ -70,7 +70,7 @@ def test_the_cpu_can_always_be_asked_for():
 
 def test_every_decision_has_its_reason():
     found = detect("cpu", threads=2)
-    assert len(found.reasons) == 4
+    assert len(found.reasons) == 4 + found.small_weights
     assert str(found) == "; ".join(found.reasons)
     assert found.dtype in str(found)
     assert "2 CPU threads" in str(found)

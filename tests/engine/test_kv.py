@@ -216,21 +216,53 @@ def test_soft_capped_scores_share_no_prefix():
     assert not kv.supports_shared_prefix(config)
 
 
+WAYS = ["_attend", "_attend_in_blocks"]
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("block", [1, 7, 64, 4096])
 @pytest.mark.parametrize("size", [1.0, 5.0])
-def test_attention_in_blocks_equals_attention_at_once_also_for_large_scores(monkeypatch, block, size):
+def test_attention_by_parts_equals_attention_at_once_also_for_large_scores(monkeypatch, way, block, size):
     monkeypatch.setattr(kv, "_KEY_BLOCK", block)
     torch.manual_seed(0)
     query, key, value = torch.randn(1, 2, 5, 16) * size, torch.randn(1, 2, 33, 16) * size, torch.randn(1, 2, 33, 16)
-    output, lse = kv._attend(query, key, value, 0.25, None)
+    output, lse = getattr(kv, way)(query, key, value, 0.25, None)
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, scale=0.25)
     assert torch.allclose(output, expected, atol=1e-4)
     assert torch.allclose(lse[..., 0], torch.logsumexp(query @ key.transpose(-1, -2) * 0.25, -1), rtol=1e-5, atol=1e-3)
 
 
-def test_large_scores_keep_their_weights_in_half_precision():
+@pytest.mark.parametrize("way", WAYS)
+def test_large_scores_keep_their_weights_in_half_precision(way):
     torch.manual_seed(0)
     query, key, value = (torch.randn(1, 2, 64, 64).bfloat16() * scale for scale in (8, 8, 1))
     exact = torch.nn.functional.scaled_dot_product_attention(query.double(), key.double(), value.double(), scale=0.125)
-    output, _ = kv._attend(query, key, value, 0.125, None)
+    output, _ = getattr(kv, way)(query, key, value, 0.125, None)
     assert (output.double() - exact).abs().max() < 0.03
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 3, 6, 1000), (3, 2, 40, 77), (2, 1, 5, 4097)])
+def test_masked_attention_is_the_same_in_every_shape_and_type(way, dtype, shape):
+    batch, heads, queries, keys = shape
+    torch.manual_seed(1)
+    query = torch.randn(batch, heads, queries, 64).to(dtype)
+    key, value = (torch.randn(batch, heads, keys, 64).to(dtype) for _ in range(2))
+    mask = torch.zeros(batch, 1, queries, keys).masked_fill(torch.rand(batch, 1, queries, keys) < 0.3, -1e30)
+    mask[..., 0] = 0
+    scores = query.double() @ key.double().transpose(-1, -2) * 0.125 + mask
+    output, lse = getattr(kv, way)(query, key, value, 0.125, mask)
+    assert output.dtype is lse.dtype is torch.float32
+    limit = 0.02 if dtype is torch.bfloat16 else 1e-5
+    assert (output - scores.softmax(-1) @ value.double()).abs().max() < limit
+    torch.testing.assert_close(lse[..., 0], scores.logsumexp(-1).float(), atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_row_that_may_look_nowhere_is_no_number_problem(way):
+    query, key = torch.randn(2, 1, 3, 16), torch.randn(2, 1, 5, 16)
+    mask = torch.full((2, 1, 3, 5), -1e30)
+    output, lse = getattr(kv, way)(query, key, key, 0.25, mask)
+    assert output.isfinite().all()
+    assert (lse < -1e29).all()

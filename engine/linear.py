@@ -1,0 +1,109 @@
+"""Linear layers for a CPU that writes: small weights where few rows are multiplied, the model's own where many are.
+
+Writing multiplies a few rows with all weights at every token, so reading the weights is what takes the time, and
+``torch.nn.functional.linear`` even copies bfloat16 weights into another order at every call. PyTorch's weight-only
+kernels read weights of 8 or 4 bits in an order made once. Reading a text multiplies many rows, where bfloat16 is
+fastest and exact.
+
+Four bits are used only where they lose nothing: where a model's weights were 4-bit before they became bfloat16, as
+those of the embedded model (a GGUF file). Other weights get eight bits a channel, which costs under one percent of
+perplexity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.nn.functional import linear
+
+# Rows up to which each kernel is faster than bfloat16.
+INT8_ROWS, INT4_ROWS = 4, 8
+# Weights that share a scale and a zero: the block of the 4-bit GGUF types.
+_GROUP = 32
+# What rounding to bfloat16, twice, may change, in parts of a group's largest weight.
+_ROUNDING = 2.0**-7
+
+Kernel = Callable[[torch.Tensor], torch.Tensor]
+
+
+class FewRowsLinear(torch.nn.Module):
+    """A bfloat16 linear layer that multiplies up to ``most`` rows by ``kernel``, and more by its own weights."""
+
+    def __init__(self, layer: torch.nn.Linear, kernel: Kernel, most: int) -> None:
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self._kernel, self._most = kernel, most
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Multiply [..., in_features] by the weights; return [..., out_features]."""
+        rows = x.numel() // x.shape[-1]
+        if rows > self._most:
+            return linear(x, self.weight, self.bias)
+        product = self._kernel(x.reshape(rows, -1)).view(*x.shape[:-1], self.out_features)
+        return product if self.bias is None else product + self.bias
+
+
+@torch.no_grad()
+def quicken(net: torch.nn.Module) -> int:
+    """Replace the bfloat16 linear layers of a model on a CPU; return how many."""
+    found = [
+        (parent, name, layer)
+        for parent in net.modules()
+        for name, layer in parent.named_children()
+        if type(layer) is torch.nn.Linear and layer.weight.dtype == torch.bfloat16
+    ]
+    replaced = 0
+    for parent, name, layer in found:
+        quick = _quickened(layer)
+        parent.register_module(name, quick)
+        replaced += quick is not layer
+    return replaced
+
+
+def _quickened(layer: torch.nn.Linear) -> torch.nn.Module:
+    weight = layer.weight.detach()
+    if weight.shape[1] % _GROUP:  # the kernels do not refuse such a shape: they read beyond it
+        return layer
+    try:
+        if (kernel := _int4(weight)) is not None:
+            return FewRowsLinear(layer, kernel, INT4_ROWS)
+        return FewRowsLinear(layer, _int8(weight), INT8_ROWS)
+    except RuntimeError:  # another shape that the kernels do not take
+        return layer
+
+
+def _int8(weight: torch.Tensor) -> Kernel:
+    """Return the product with weights [out, in] rounded to 8 bits, one scale for each output."""
+    scales = (weight.float().abs().amax(dim=1) / 127).clamp(min=1e-8).to(torch.bfloat16)
+    rounded = (weight.float() / scales.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
+
+    def product(x: torch.Tensor) -> torch.Tensor:
+        return torch._weight_int8pack_mm(x, rounded, scales)
+
+    product(weight.new_zeros(1, weight.shape[1]))  # refuses here what it would refuse later
+    return product
+
+
+def _int4(weight: torch.Tensor) -> Kernel | None:
+    """Return the product with weights [out, in] of 4 bits, or None where the weights have more."""
+    if weight.shape[0] % _GROUP:
+        return None
+    groups = weight.float().view(weight.shape[0], -1, _GROUP)
+    low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
+    step = ((high - low) / 15).clamp(min=1e-12)
+    levels = ((groups - low) / step).round()
+    error = (levels * step + low - groups).abs().amax(-1, keepdim=True)
+    if bool((error > _ROUNDING * torch.maximum(low.abs(), high.abs())).any()):
+        return None
+    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels.flatten(1).to(torch.int32), 2)
+    # The kernel computes (level - 8) * scale + zero.
+    scales = torch.stack((step, low + 8 * step), dim=-1).squeeze(2).transpose(0, 1).contiguous().to(torch.bfloat16)
+
+    def product(x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(x, packed, _GROUP, scales)
+        return found
+
+    product(weight.new_zeros(1, weight.shape[1]))
+    return product
