@@ -86,10 +86,8 @@ def _int8(weight: torch.Tensor) -> Kernel:
     return product
 
 
-def _int4(weight: torch.Tensor) -> Kernel | None:
-    """Return the product with weights [out, in] of 4 bits, or None where the weights have more."""
-    if weight.shape[0] % _GROUP:
-        return None
+def _levels(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+    """Return levels 0 to 15 [out, groups, 32], least weights and steps [out, groups, 1], or None where these lose."""
     groups = weight.float().view(weight.shape[0], -1, _GROUP)
     low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
     step = ((high - low) / 15).clamp(min=1e-12)
@@ -97,6 +95,15 @@ def _int4(weight: torch.Tensor) -> Kernel | None:
     error = (levels * step + low - groups).abs().amax(-1, keepdim=True)
     if bool((error > _ROUNDING * torch.maximum(low.abs(), high.abs())).any()):
         return None
+    return levels, low, step
+
+
+def _int4(weight: torch.Tensor) -> Kernel | None:
+    """Return the product with weights [out, in] of 4 bits, or None where the weights have more."""
+    # A large model would spend seconds on finding that none of its weights are small: a few rows mostly tell.
+    if weight.shape[0] % _GROUP or _levels(weight[:_GROUP]) is None or (found := _levels(weight)) is None:
+        return None
+    levels, low, step = found
     packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels.flatten(1).to(torch.int32), 2)
     # The kernel computes (level - 8) * scale + zero.
     scales = torch.stack((step, low + 8 * step), dim=-1).squeeze(2).transpose(0, 1).contiguous().to(torch.bfloat16)
