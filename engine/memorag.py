@@ -49,6 +49,11 @@ class MemoRAG(Pipeline):
         """
         if gen_model_name_or_path is not None and customized_gen_model is not None:
             raise InputError("Give either gen_model_name_or_path or customized_gen_model, not both.")
+        if not isinstance(mem_model_name_or_path, str | Model):
+            raise InputError(
+                f"The memory model is {type(mem_model_name_or_path).__name__}; give a name, a folder or a Model. "
+                "A model behind an API can be the memory of MemoRAGLite."
+            )
         check_sizes(ret_hit, retrieval_chunk_size)
         used = hardware or detect(
             load_in_4bit=load_in_4bit, enable_flash_attn=enable_flash_attn, enable_minference=enable_minference

@@ -160,6 +160,11 @@ def test_an_agent_is_the_generator_of_either_pipeline(kind, server, encoder, tin
     assert NOTES in conversations(server)[0][0]["content"]
 
 
+def test_an_agent_cannot_read_raw_text_into_a_memory(server):
+    with pytest.raises(InputError, match=r"memory model is Agent; .* memory of MemoRAGLite"):
+        MemoRAG(agent_for(server, "big"))
+
+
 # With a real model behind the API
 
 
