@@ -15,6 +15,7 @@ import argparse
 import io
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names and answers may hold what a terminal cannot show
             stream.reconfigure(errors="replace")
+    with _interrupts() as interrupts:
+        status = _run(given)
+    if interrupts:
+        sys.stderr.write("\nStopped.\n")
+        return _STOPPED
+    return status
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Let Ctrl-C end the block by SystemExit; yield a list that then is not empty, whatever became of the exception.
+
+    Some libraries pass a KeyboardInterrupt on as an error of their own, and Python ends in another way after one that
+    went through code it compiled while running.
+    """
+    came: list[int] = []
+
+    def interrupt(number: int, *_: object) -> None:
+        came.append(number)
+        raise SystemExit(_STOPPED)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # else it is ignored, as in the background of a shell
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield came
+    except BaseException:
+        if not came:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _run(given: argparse.Namespace) -> int:
+    """Run a command; say in a sentence what went wrong. Return the exit status."""
     try:
         settings = from_environment(
             model=given.model, retriever=given.retriever, device=given.device, threads=given.threads
@@ -57,9 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"The result could not be written: {error.strerror}.\n")
         return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\nStopped.\n")
-        return _STOPPED
     return 0
 
 

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from engine.__main__ import main
 from engine.documents import Document
+from engine.errors import ModelError
 from engine.memorag_lite import MemoRAGLite
 
 ROOT = Path(__file__).parents[2]
@@ -119,19 +121,39 @@ def test_a_question_is_asked_for(bundle, capsys):
     assert "question is empty" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_memorising_and_leaves_nothing_behind(tmp_path):
+@pytest.mark.parametrize("seconds", [1, 2.5, 6])
+def test_ctrl_c_ends_memorising_at_any_moment_and_leaves_nothing_behind(seconds, tmp_path):
     long = tmp_path / "long.txt"
     text = (DATA / "lighthouse.txt").read_text("utf-8")
     long.write_text("\n\n".join(f"Part {n}. {text}" for n in range(60)), "utf-8")
     command = [sys.executable, "-m", "engine", "memorize", str(long), "--save", str(tmp_path / "bundle")]
+    # Where these tests run in the background, interrupts are ignored, which a child would inherit.
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding
     ) as process:
-        time.sleep(6)
+        time.sleep(seconds)
         assert process.poll() is None, process.stderr.read()
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=20)
-    assert process.returncode == 130
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 130, told
     assert "Stopped." in told
     assert "Traceback" not in told
     assert [path.name for path in tmp_path.iterdir()] == ["long.txt"]
+
+
+def test_what_an_interrupt_became_on_its_way_is_still_an_interrupt(monkeypatch, tmp_path, capsys):
+    def passes_it_on_as_its_own(*_):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except BaseException as error:
+            raise ModelError("The model could not be loaded.") from error
+
+    monkeypatch.setattr("engine.__main__._info", passes_it_on_as_its_own)
+    heeded = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert main(["info", str(tmp_path)]) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, heeded)
+    assert "Stopped." in capsys.readouterr().err
