@@ -89,6 +89,7 @@ def open_entry(
     if own.exists():
         try:
             pipeline.load(own, on_progress=on_progress, stop=stop)
+            pipeline.memorized.ensure(stop)  # damage must be noticed here, where it can be made good
             return
         except BundleError as error:
             raise BundleError(f"{error} Build it again: python -m demo.corpora build {entry.slug} FILES") from error
@@ -96,6 +97,7 @@ def open_entry(
     if kept.exists():
         try:
             pipeline.load(kept, on_progress=on_progress, stop=stop)
+            pipeline.memorized.ensure(stop)  # damage must be noticed here, where it can be made good
             return
         except BundleError as error:
             logger.warning("The kept bundle of %s is made again: %s", entry.slug, error)

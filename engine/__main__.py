@@ -166,6 +166,8 @@ def _info(given: argparse.Namespace, settings: Settings) -> None:
 
     bundle = storage.read(given.bundle)
     made = contents_of(bundle, given.bundle.resolve().name)
+    if bundle.verification is not None:
+        bundle.verification.wait()
     facts = {
         "bundle": str(given.bundle),
         "kind": made.kind,

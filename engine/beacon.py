@@ -23,6 +23,7 @@ from engine.beacon_prefix import BeaconConfig, BeaconPrefix
 from engine.beacon_weights import BeaconWeights, attach, beacon_rows
 from engine.errors import InputError
 from engine.events import Stop
+from engine.prefix import Prefix
 
 _BEACON = -1  # stands for the beacon among token ids
 
@@ -138,7 +139,7 @@ class BeaconSession:
         held = self._cache.prefix.followed_by(self._cache.freeze())
         return BeaconPrefix(held.keys, held.values, self._config, self._tokens)
 
-    def _tail(self, prefix: kv.Prefix, room: int) -> kv.TailCache:
+    def _tail(self, prefix: Prefix, room: int) -> kv.TailCache:
         config = self._net.config
         joined = config._attn_implementation != kv.SHARED_PREFIX
         return kv.TailCache(prefix, int(config.num_hidden_layers), room, joined)

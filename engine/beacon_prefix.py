@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from engine import kv
 from engine.errors import BundleError, InputError, ModelError
+from engine.prefix import Prefix
 
 # Fields of a checkpoint's configuration: what this file computes, and what a checkpoint without the field means.
 _FIELDS: dict[str, tuple[object, object]] = {
@@ -81,7 +81,7 @@ def config_of(config: Any, ratio: int) -> BeaconConfig | None:  # noqa: ANN401 -
 
 
 @dataclass(frozen=True)
-class BeaconPrefix(kv.Prefix):
+class BeaconPrefix(Prefix):
     """What is held of ``covered`` tokens that were read: beacons of full windows, then all of the unfinished window.
 
     Keys and values per layer are [1, kv_heads, config.length(covered), head_dim], keys rotated by their position.
@@ -133,7 +133,7 @@ class BeaconPrefix(kv.Prefix):
             BundleError: there is no state, or the keys are not as many as it says.
         """
         state = tensors[_STATE].tolist() if _STATE in tensors else []
-        plain = kv.Prefix.from_tensors({name: tensor for name, tensor in tensors.items() if name != _STATE})
+        plain = Prefix.from_tensors({name: tensor for name, tensor in tensors.items() if name != _STATE})
         whole = len(state) == 3 and all(isinstance(number, int) and number > 0 for number in state)
         if not whole or state[0] % state[1] or BeaconConfig(*state[:2]).length(state[2]) != plain.length:
             raise BundleError(

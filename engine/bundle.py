@@ -22,6 +22,7 @@ from engine.memory import Memory
 from engine.model import Model
 from engine.retrieval import DenseRetriever
 from engine.storage import Bundle
+from engine.verification import Verification
 
 # What a saved memory depends on, beside the models.
 _LIBRARIES = ("torch", "transformers", "safetensors", "sentence-transformers", "faiss-cpu")
@@ -31,7 +32,10 @@ _LONGEST = 1000
 
 @dataclass(frozen=True)
 class Memorized:
-    """Everything that is held of one corpus. ``digest`` identifies its text."""
+    """Everything that is held of one corpus. ``digest`` identifies its text.
+
+    ``verification`` tells whether the file that the memory lies in is whole; None where there is no such file.
+    """
 
     documents: tuple[Document, ...]
     chunks: tuple[Chunk, ...]
@@ -42,6 +46,22 @@ class Memorized:
     dense: DenseRetriever
     lexical: LexicalIndex
     chunk_size: int
+    verification: Verification | None = None
+
+    def check(self) -> None:
+        """Raise BundleError when the memory's file is known to be damaged; return at once."""
+        if self.verification is not None:
+            self.verification.check()
+
+    def ensure(self, stop: Stop | None = None) -> None:
+        """Wait until it is known whether the memory's file is whole.
+
+        Raises:
+            BundleError: it is damaged.
+            Cancelled: ``stop`` was set.
+        """
+        if self.verification is not None:
+            self.verification.wait(stop)
 
     @property
     def stats(self) -> dict[str, int | str]:

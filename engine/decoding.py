@@ -8,41 +8,55 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 
-from engine import kv
 from engine.beacon import Beacons
 from engine.beacon_prefix import BeaconPrefix
 from engine.events import Stop
 from engine.hardware import SparseKernel
+from engine.prefix import EMPTY, Prefix
 from engine.sampling import Chooser, Sampling
 from engine.sparse import can_read_sparsely
+from engine.turns import in_turn
 
 OnRead = Callable[[int], None]
+Found = TypeVar("Found")
+# What a forward pass makes of ``tail``: attention.Tail or kv.TailCache.
+Tail = Any
+
+
+class _End:
+    """Stands for the end of an iterator."""
+
+
+_END = _End()
 
 
 @dataclass(frozen=True)
 class Decoder:
     """A loaded transformers model and how it is run. Calls keep their state to themselves, so threads may share one.
 
-    ``block`` is the number of tokens of one forward pass; ``end_ids`` end a row; ``shares_prefix`` says whether the
-    model's attention is ``kv.SHARED_PREFIX``; ``beacons`` condense what is read, and only that; ``sparse_kernel`` reads
-    long texts.
+    ``forward`` feeds token ids (Forward or StockForward); ``block`` is the number of tokens of one pass; ``end_ids``
+    end a row; ``shares_prefix`` says whether a prefix is read as it is; ``beacons`` condense what is read, and only
+    that; ``sparse_kernel`` reads long texts; ``small_memory`` keeps what is read in 8 bits.
     """
 
     net: Any
+    forward: Any
     block: int
     pad_id: int
     end_ids: frozenset[int]
     shares_prefix: bool
     beacons: Beacons | None = None
     sparse_kernel: SparseKernel | None = None
+    small_memory: bool = False
 
     def read(
-        self, ids: list[int], prefix: kv.Prefix = kv.EMPTY, stop: Stop | None = None, on_read: OnRead | None = None
-    ) -> kv.Prefix:
+        self, ids: list[int], prefix: Prefix = EMPTY, stop: Stop | None = None, on_read: OnRead | None = None
+    ) -> Prefix:
         """Read token ids after ``prefix``; return the keys and values of both. ``on_read(done)`` follows every block.
 
         Raises:
@@ -53,42 +67,133 @@ class Decoder:
         if self.beacons is not None:
             known = prefix if isinstance(prefix, BeaconPrefix) else None
             return self.beacons.read(ids, known, self.block, stop, on_read)
-        cache = self.cache(prefix, len(ids))
-        tokens = torch.tensor([ids], device=self.net.device)
-        if self._reads_sparsely(len(ids), prefix):
-            self._read_at_once(tokens, cache, stop, on_read)
-        else:
-            self.prefill(tokens, torch.ones_like(tokens), cache, stop, on_read)
-        return prefix.followed_by(cache.freeze())
+        found = prefix
+        for step in self._in_turns(self._reading(ids, prefix, stop), is_reading=True):
+            if isinstance(step, Prefix):
+                found = step
+            elif on_read is not None:
+                on_read(step)
+        return found
 
-    @torch.inference_mode()
     def steps(
-        self, rows: Sequence[list[int]], sampling: Sampling, prefix: kv.Prefix = kv.EMPTY, stop: Stop | None = None
+        self, rows: Sequence[list[int]], sampling: Sampling, prefix: Prefix = EMPTY, stop: Stop | None = None
     ) -> Iterator[list[int | None]]:
-        """Continue rows of token ids after ``prefix``; yield per step a new id per row, None for one that has ended."""
+        """Continue rows of token ids after ``prefix``; yield per step a new id per row, None for one that has ended.
+
+        Rows that have ended leave the batch.
+        """
         if self.beacons is not None and isinstance(prefix, BeaconPrefix):
             yield from self._beacon_steps(self.beacons, rows, sampling, prefix, stop)
             return
+        for step in self._in_turns(self._writing(rows, sampling, prefix, stop)):
+            if not isinstance(step, int):
+                yield step
+
+    def prefill(self, ids: torch.Tensor, mask: torch.Tensor, cache: Tail) -> torch.Tensor:
+        """Feed [batch, n] token ids block by block; return the last logits [batch, vocabulary] in float32.
+
+        ``mask`` is 0 at the padding on the left. Logits are computed for the last position of a block only.
+        """
+        logits = torch.empty(0)
+        for step in self._in_turns(self._feeding(ids, mask, cache, None)):
+            logits = step if isinstance(step, torch.Tensor) else logits
+        return logits
+
+    def _in_turns(self, work: Iterator[Found], is_reading: bool = False) -> Iterator[Found]:
+        """Do work whose steps are passes, each when its turn has come. All that computes has to be inside."""
+        device, step = self.net.device.type, partial(next, work, _END)
+        while not isinstance(found := in_turn(device, step, is_reading), _End):
+            yield found
+
+    @torch.inference_mode()
+    def _reading(self, ids: list[int], prefix: Prefix, stop: Stop | None) -> Iterator[int | Prefix]:
+        """Yield the number of tokens read, and last the keys and values."""
+        cache = self.forward.tail(prefix, 1, len(ids), self.net.dtype)
+        tokens = torch.tensor([ids], device=self.net.device)
+        mask = torch.ones_like(tokens)
+        if self._reads_sparsely(len(ids), prefix):  # in one pass: what each head looks at is chosen by the last tokens
+            if stop is not None:
+                stop.check()
+            positions = torch.arange(len(ids), device=self.net.device)[None]
+            self.forward(tokens, mask, positions, cache, sparse_kernel=self.sparse_kernel)
+            yield len(ids)
+        else:
+            for step in self._feeding(tokens, mask, cache, stop):
+                if isinstance(step, int):
+                    yield step
+        found = cache.freeze()
+        yield prefix.followed_by(found.small() if self.small_memory else found)
+
+    @torch.inference_mode()
+    def _writing(
+        self, rows: Sequence[list[int]], sampling: Sampling, prefix: Prefix, stop: Stop | None
+    ) -> Iterator[int | list[int | None]]:
+        """Yield the number of tokens read of the rows, and then the steps."""
         longest = max(len(row) for row in rows)
         device = self.net.device
         ids = torch.tensor([[self.pad_id] * (longest - len(row)) + row for row in rows], device=device)
         mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
-        cache = self.cache(prefix, longest + sampling.max_new_tokens)
-        logits = self.prefill(ids, mask, cache, stop)
+        positions = mask.sum(-1, keepdim=True) - 1 + prefix.length
+        cache = self.forward.tail(prefix, len(rows), longest + sampling.max_new_tokens)
+        logits = torch.empty(0)
+        for read in self._feeding(ids, mask, cache, stop):
+            if isinstance(read, int):
+                yield read
+            else:
+                logits = read
         chooser = Chooser(sampling, len(rows), logits.device)
-        ended = [False] * len(rows)
-        for _ in range(sampling.max_new_tokens):
+        going = list(range(len(rows)))
+        for left in reversed(range(sampling.max_new_tokens)):
             chosen = chooser.next(logits)
             tokens = chosen.tolist()
-            ended = [done or token in self.end_ids for done, token in zip(ended, tokens, strict=True)]
-            if all(ended):
+            lasting = [i for i, token in enumerate(tokens) if token not in self.end_ids]
+            if not lasting:
                 return
-            yield [None if done else token for done, token in zip(ended, tokens, strict=True)]
+            step: list[int | None] = [None] * len(rows)
+            for i in lasting:
+                step[going[i]] = tokens[i]
+            yield step
+            if not left:
+                return
             if stop is not None:
                 stop.check()
-            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-            positions = mask.sum(-1, keepdim=True) - 1 + prefix.length
-            logits = self._forward(chosen[:, None], mask, positions, cache)
+            if len(lasting) < len(going):
+                rest = torch.tensor(lasting, device=device)
+                going, mask, positions, chosen = [going[i] for i in lasting], mask[rest], positions[rest], chosen[rest]
+                cache.keep(rest)
+                chooser.keep(rest)
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+            positions = positions + 1
+            logits = self.forward(chosen[:, None], mask, positions, cache)
+
+    @torch.inference_mode()
+    def _feeding(
+        self, ids: torch.Tensor, mask: torch.Tensor, cache: Tail, stop: Stop | None
+    ) -> Iterator[int | torch.Tensor]:
+        """Do what ``prefill`` does; yield the number of tokens fed after each block, and last the logits."""
+        length = ids.shape[1]
+        if len(ids) > 1 and ids.numel() > self.block and (tails := cache.rows(mask)):
+            # Long rows one after the other: no padding is computed, and no block is shared by many.
+            found = []
+            for row, tail in enumerate(tails):
+                part = ids[row : row + 1, length - tail.capacity :]
+                for step in self._feeding(part, torch.ones_like(part), tail, stop):
+                    if isinstance(step, int):
+                        yield step
+                    else:
+                        found.append(step)
+            yield torch.cat(found)
+            return
+        block = max(1, self.block // ids.shape[0])
+        positions = (mask.cumsum(-1) - 1).clamp(min=0) + cache.prefix.length
+        logits = torch.empty(0)
+        for start in range(0, length, block):
+            if stop is not None:
+                stop.check()
+            end = min(start + block, length)
+            logits = self.forward(ids[:, start:end], mask[:, :end], positions[:, start:end], cache)
+            yield end
+        yield logits
 
     def _beacon_steps(
         self,
@@ -111,69 +216,8 @@ class Decoder:
             if step + 1 < sampling.max_new_tokens:
                 logits = session.feed([token])
 
-    def _reads_sparsely(self, tokens: int, prefix: kv.Prefix) -> bool:
+    def _reads_sparsely(self, tokens: int, prefix: Prefix) -> bool:
         config = self.net.config.get_text_config()
         head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         usable = self.sparse_kernel is not None and self.shares_prefix and not prefix.keys
         return usable and can_read_sparsely(tokens, head_dim)
-
-    @torch.inference_mode()
-    def _read_at_once(
-        self, tokens: torch.Tensor, cache: kv.TailCache, stop: Stop | None, on_read: OnRead | None
-    ) -> None:
-        """Read [1, n] tokens in one pass: what each head looks at is chosen by the last ones."""
-        if stop is not None:
-            stop.check()
-        positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
-        self._forward(tokens, torch.ones_like(tokens), positions, cache, sparse_kernel=self.sparse_kernel)
-        if on_read is not None:
-            on_read(tokens.shape[1])
-
-    def cache(self, prefix: kv.Prefix, capacity: int) -> kv.TailCache:
-        """Return a private tail of ``capacity`` tokens after ``prefix``."""
-        layers = int(self.net.config.get_text_config().num_hidden_layers)
-        return kv.TailCache(prefix, layers, capacity, joined=not self.shares_prefix)
-
-    @torch.inference_mode()
-    def prefill(
-        self,
-        ids: torch.Tensor,
-        mask: torch.Tensor,
-        cache: kv.TailCache,
-        stop: Stop | None = None,
-        on_read: OnRead | None = None,
-    ) -> torch.Tensor:
-        """Feed [batch, n] token ids block by block; return the last logits [batch, vocabulary] in float32.
-
-        ``mask`` is 0 at the padding on the left. Logits are computed for the last position of a block only.
-        """
-        block, length = max(1, self.block // ids.shape[0]), ids.shape[1]
-        positions = (mask.cumsum(-1) - 1).clamp(min=0) + cache.prefix.length
-        logits = torch.empty(0)
-        for start in range(0, length, block):
-            if stop is not None:
-                stop.check()
-            end = min(start + block, length)
-            logits = self._forward(ids[:, start:end], mask[:, :end], positions[:, start:end], cache)
-            if on_read is not None:
-                on_read(end)
-        return logits
-
-    def _forward(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: kv.TailCache, **more: object
-    ) -> torch.Tensor:
-        if cache.joined and cache.prefix.keys:
-            past = mask.new_ones(mask.shape[0], cache.prefix.length)
-            mask = torch.cat([past, mask], dim=1)
-        output = self.net(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-            **cache.forward_arguments(),
-            **more,
-        )
-        logits: torch.Tensor = output.logits[:, -1].float()
-        return logits

@@ -20,6 +20,7 @@ from engine.errors import InputError, ModelError
 from engine.events import Meter, OnProgress, Stop
 from engine.hardware import Hardware, detect
 from engine.model import fast_token_spans
+from engine.turns import in_turn
 
 # Tokens read at once by an encoder that names no limit; tokenizers without one say so with a huge number.
 _USUAL_LIMIT, _NO_LIMIT = 512, 100_000
@@ -56,7 +57,7 @@ class Encoder:
         self.hardware = hardware or detect()
         found = hub.find("retriever", model_name_or_path, self.hardware, cache_dir, access_token)
         self.name, self.reason, self.fingerprint = found.name, found.reason, found.fingerprint
-        self._net = self._load(found.folder)
+        self._net = in_turn(self.hardware.device, lambda: self._load(found.folder))
         # Encoding sets the tokenizer's padding and truncation; counting tokens beside it needs a tokenizer of its own.
         self._counter, self._encoding = copy.deepcopy(self._net.tokenizer), threading.Lock()
         self._query_prompt = self._prompt("query")
@@ -199,12 +200,16 @@ class Encoder:
 
         encode = self._net.encode_query if query else self._net.encode_document
         prompt = self._query_prompt if query else self._document_prompt
-        try:
+
+        def work() -> np.ndarray:
             with self._encoding:
                 found = encode(
                     texts, prompt=prompt, batch_size=len(texts), show_progress_bar=False, convert_to_tensor=True
                 )
-                vectors: np.ndarray = found.float().cpu().numpy()
+            return found.float().cpu().numpy()  # type: ignore[no-any-return]
+
+        try:
+            vectors = in_turn(self.hardware.device, work, is_reading=not query)
         except torch.OutOfMemoryError:
             return None
         return vectors

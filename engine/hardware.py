@@ -41,7 +41,8 @@ class Hardware:
 
     ``dtype`` is a torch dtype name; ``attention`` a transformers attention name; ``prefill_block`` counts tokens fed in
     one forward pass, small enough on a CPU that a stop is noticed well within a second; ``sparse_prefill`` says whether
-    long texts may be read with sparse attention.
+    long texts may be read with sparse attention, ``small_weights`` whether a CPU writes with copies of the weights in 4
+    or 8 bits, ``small_memory`` whether a memory is kept in 8.
     """
 
     device: Device
@@ -53,6 +54,7 @@ class Hardware:
     reasons: tuple[str, ...]
     sparse_prefill: bool = False
     small_weights: bool = False
+    small_memory: bool = False
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -113,7 +115,7 @@ def detect(
     """Look at the machine and decide how models run, and set torch's CPU thread count.
 
     ``enable_minference`` reads long texts on a CUDA GPU with sparse attention, which is faster and not exact. ``exact``
-    keeps a CPU from writing with smaller copies of the weights (linear.py).
+    keeps a CPU from writing with smaller copies of the weights (linear.py), and from keeping a memory in 8 bits.
 
     Raises:
         InputError: a device that this machine lacks, or 4-bit loading where bitsandbytes does not work.
@@ -134,6 +136,7 @@ def detect(
     small = chosen == "cpu" and dtype == "bfloat16" and not load_in_4bit and not exact
     if small:
         reasons.append("4- and 8-bit weights for writing, because this CPU reads them faster")
+        reasons.append("an 8-bit memory, which takes half the space")
     count = threads or _cores()
     torch.set_num_threads(count)
     return Hardware(
@@ -146,6 +149,7 @@ def detect(
         reasons=(*reasons, f"{count} CPU threads"),
         sparse_prefill=dense is None,
         small_weights=small,
+        small_memory=small,
     )
 
 

@@ -1,7 +1,7 @@
-"""The KV memory's data structure: one frozen prefix shared by all callers, plus a private tail per call.
+"""How a transformers model continues from a prefix that all callers share, with a private tail per call.
 
-A ``Prefix`` holds the keys and values of a text that was read once. A ``TailCache`` lets a batch of sequences continue
-from it: their own keys and values go to a small preallocated tail, and the prefix is never copied, grown or written.
+A ``TailCache`` lets a batch of sequences continue from a ``Prefix``: their own keys and values go to a small
+preallocated tail, and the prefix is never copied, grown or written.
 Attention over prefix and tail is computed apart and merged exactly by log-sum-exp (the identity FlashAttention uses to
 join blocks, arXiv 2205.14135); the prefix is read once for the whole batch, because it is the same for every row.
 
@@ -11,7 +11,7 @@ instead: the same numbers, more memory traffic. Nothing here knows about tokens 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,69 +22,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from engine.hardware import SparseKernel
+from engine.prefix import Pair, Prefix
 from engine.sparse import sparse_prefill_attention
 
 SHARED_PREFIX = "memorag_shared_prefix"
 _KEY_BLOCK = 4096
-
-
-@dataclass(frozen=True)
-class Prefix:
-    """Keys and values of one text, for every layer: tensors of shape [1, kv_heads, length, head_dim]."""
-
-    keys: tuple[torch.Tensor, ...]
-    values: tuple[torch.Tensor, ...]
-
-    @property
-    def length(self) -> int:
-        """Number of keys held."""
-        return int(self.keys[0].shape[-2]) if self.keys else 0
-
-    @property
-    def tokens(self) -> int:
-        """Number of tokens that were read. A memory that condenses holds fewer keys than that (beacon_prefix.py)."""
-        return self.length
-
-    def peak(self, tokens: int) -> int:
-        """Return how many positions are needed while ``tokens`` more tokens are read or written."""
-        return self.length + tokens
-
-    @property
-    def nbytes(self) -> int:
-        """Size in bytes."""
-        return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
-
-    def first(self, length: int) -> Prefix:
-        """Return the first ``length`` tokens of this prefix, as views."""
-        if length >= self.length:
-            return self
-        return Prefix(
-            tuple(t[:, :, :length] for t in self.keys) if length else (),
-            tuple(t[:, :, :length] for t in self.values) if length else (),
-        )
-
-    def followed_by(self, rest: Prefix) -> Prefix:
-        """Return this prefix with what was read after it."""
-        if not self.keys:
-            return rest
-        return Prefix(
-            tuple(torch.cat(pair, dim=-2) for pair in zip(self.keys, rest.keys, strict=True)),
-            tuple(torch.cat(pair, dim=-2) for pair in zip(self.values, rest.values, strict=True)),
-        )
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Return the tensors by name, for saving."""
-        named = {f"keys.{i}": t.contiguous() for i, t in enumerate(self.keys)}
-        return named | {f"values.{i}": t.contiguous() for i, t in enumerate(self.values)}
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> Prefix:
-        """Rebuild a prefix from what ``tensors`` returned."""
-        layers = range(len(tensors) // 2)
-        return cls(tuple(tensors[f"keys.{i}"] for i in layers), tuple(tensors[f"values.{i}"] for i in layers))
-
-
-EMPTY = Prefix((), ())
 
 
 class TailLayer(CacheLayerMixin):  # type: ignore[misc]
@@ -143,13 +85,22 @@ class TailCache(Cache):  # type: ignore[misc]
 
     def __init__(self, prefix: Prefix, layers: int, capacity: int, joined: bool = False) -> None:
         self.prefix, self.joined = prefix, joined
-        pairs: Sequence[tuple[torch.Tensor, torch.Tensor] | None]
+        pairs: Sequence[Pair | None]
         pairs = list(zip(prefix.keys, prefix.values, strict=True)) or [None] * layers
         super().__init__(layers=[TailLayer(capacity, pair, joined) for pair in pairs])
+
+    def rows(self, mask: torch.Tensor) -> list[TailCache]:
+        """Return nothing: rows are filled together."""
+        return []
 
     def forward_arguments(self) -> dict[str, Any]:
         """Return what has to be passed to the model besides ``past_key_values``."""
         return {} if self.joined or not self.prefix.keys else {"shared_prefix": self.prefix}
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Go on with some rows only."""
+        for layer in self.layers:
+            layer.keys, layer.values = layer.keys[rows], layer.values[rows]
 
     def freeze(self) -> Prefix:
         """Return what was read into the tail (a batch of one without prefix) as a prefix of its own.
@@ -164,6 +115,39 @@ class TailCache(Cache):  # type: ignore[misc]
 
 def _used(tail: torch.Tensor, used: int) -> torch.Tensor:
     return tail if tail.shape[-2] == used else tail[:, :, :used].clone()
+
+
+@dataclass(frozen=True)
+class StockForward:
+    """The forward pass of a model as transformers has it. ``shares_prefix``: its attention is ``SHARED_PREFIX``."""
+
+    net: Any
+    shares_prefix: bool
+
+    def tail(self, prefix: Prefix, rows: int, capacity: int, dtype: torch.dtype | None = None) -> TailCache:
+        """Return a private tail of ``capacity`` tokens a row after ``prefix``, in the model's dtype."""
+        layers = int(self.net.config.get_text_config().num_hidden_layers)
+        return TailCache(prefix, layers, capacity, joined=not self.shares_prefix)
+
+    def __call__(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, tail: TailCache, **more: object
+    ) -> torch.Tensor:
+        """Feed [batch, n] token ids; return the last logits [batch, vocabulary] in float32. See ``forward.Forward``."""
+        if tail.joined and tail.prefix.keys:
+            past = mask.new_ones(mask.shape[0], tail.prefix.length)
+            mask = torch.cat([past, mask], dim=1)
+        output = self.net(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=tail,
+            use_cache=True,
+            logits_to_keep=1,
+            **tail.forward_arguments(),
+            **more,
+        )
+        logits: torch.Tensor = output.logits[:, -1].float()
+        return logits
 
 
 def shared_prefix_attention(
@@ -187,7 +171,6 @@ def shared_prefix_attention(
         return sparse_prefill_attention(query, key, value, scale, sparse_kernel), None
     if shared_prefix is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)  # type: ignore[no-any-return]
-    layer = int(module.layer_idx)  # type: ignore[arg-type]
     batch, heads, n, dim = query.shape
     groups = heads // key.shape[1]
     scale = scaling if scaling is not None else dim**-0.5
@@ -196,7 +179,7 @@ def shared_prefix_attention(
     tail, tail_lse = _attend(tail_query, key, value, scale, tail_mask.repeat(1, 1, groups, 1))
     # Every row sees the same prefix, so rows become further queries of a batch of one: it is read once.
     flat = tail_query.transpose(0, 1).reshape(1, key.shape[1], batch * groups * n, dim)
-    past, past_lse = _attend(flat, shared_prefix.keys[layer], shared_prefix.values[layer], scale, None)
+    past, past_lse = _attend(flat, *shared_prefix.layer(int(module.layer_idx), query.dtype), scale, None)  # type: ignore[arg-type]
     past = past.view(key.shape[1], batch, groups * n, -1).transpose(0, 1)
     past_lse = past_lse.view(key.shape[1], batch, groups * n, 1).transpose(0, 1)
     weight = torch.sigmoid(past_lse - tail_lse)

@@ -82,9 +82,12 @@ class Memorizer(ABC):
         it differs.
 
         Raises:
+            BundleError: what is known came from a bundle whose memory is damaged.
             ContextLengthError: the memory model cannot read so much.
             Cancelled: ``stop`` was set.
         """
+        if known is not None:
+            known.ensure(stop)
         if on_progress is not None:
             on_progress(Progress("splitting", 0, len(fresh)))
         parts = self._kept(known, without)
@@ -108,8 +111,10 @@ class Memorizer(ABC):
         """Write what is held as a bundle.
 
         Raises:
-            BundleError: it cannot be written.
+            BundleError: it cannot be written, or came from a bundle whose memory is damaged.
         """
+        if with_memory:
+            held.ensure()
         index = {"vectors": storage.tensor(held.dense.index.vectors())}
         memory = held.memory.tensors() if with_memory and isinstance(held.memory, Memory) else None
         manifest = manifest_of(held, self.kind, self.model, self.encoder)
@@ -117,6 +122,8 @@ class Memorizer(ABC):
 
     def load(self, folder: Path, on_progress: OnProgress | None = None, stop: Stop | None = None) -> Memorized:
         """Read a bundle. One of another memory model, or of other prompts, is read anew from its gists (or its text).
+
+        The checksum of the memory's file may still be unknown then: what is held tells (``Memorized.check``).
 
         Raises:
             BundleError: it is missing, damaged, or made by another pipeline or retriever.
@@ -132,6 +139,7 @@ class Memorizer(ABC):
             memory.restore(bundle.memory, prompts)
         else:
             logger.info("The memory of the bundle is read anew for %s.", self.model.name)
+            bundle = replace(bundle, memory=None, verification=None)  # that file is no longer of interest
             gists = tuple(self._within_budget(gists, prompts, on_progress, stop))
             text = self._memory_text(made.documents, gists)
             if not text.strip():
@@ -139,7 +147,10 @@ class Memorizer(ABC):
                     f"The bundle {name!r} holds no gists to read the memory from; memorise the text again."
                 )
             memory.memorize(text, prompts, on_progress, stop)
-        return hold(made.documents, made.chunks, gists, made.language, memory, dense, made.chunk_size, stop)
+        held = hold(made.documents, made.chunks, gists, made.language, memory, dense, made.chunk_size, stop)
+        held = replace(held, verification=bundle.verification)
+        held.check()
+        return held
 
     def _kept(self, known: Memorized | None, without: Collection[int]) -> Parts:
         """Return the parts of what is known, less the documents in ``without``, numbered anew."""

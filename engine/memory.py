@@ -1,7 +1,7 @@
 """The memory: a model that has read a text once and can be asked about it again and again.
 
 The text, the model's acknowledgement and the question form one well-formed conversation in the model's own chat
-template. The part before the question is read once and frozen (``kv.Prefix``); asking continues from it in a private
+template. The part before the question is read once and frozen (``Prefix``); asking continues from it in a private
 tail, so asking never changes the memory and several threads may ask at once.
 """
 
@@ -15,11 +15,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from engine import kv
 from engine.errors import BundleError, ContextLengthError, InputError, ModelError, NotMemorizedError
 from engine.events import Meter, OnProgress, Reply, Stop
 from engine.hardware import Hardware
 from engine.model import Model
+from engine.prefix import Prefix
 from engine.prompt import Prompts, en_prompts, prompts_for, render
 from engine.recall import Recaller
 from engine.sampling import Sampling
@@ -36,7 +36,7 @@ _IDS = "ids"
 class Known:
     """What a memory holds, replaced as a whole: who asks meanwhile keeps what was there when the question came."""
 
-    prefix: kv.Prefix
+    prefix: Prefix
     ids: tuple[int, ...]
     prompts: Prompts
 
@@ -95,7 +95,7 @@ class Memory(Model, Recaller):
         self._ids_of(context, prompts)
 
     @property
-    def prefix(self) -> kv.Prefix:
+    def prefix(self) -> Prefix:
         """The keys and values of the conversation up to the question."""
         return self._known.prefix
 
@@ -195,29 +195,40 @@ class Memory(Model, Recaller):
         """
         ids = tensors.get(_IDS, torch.empty(0)).flatten().tolist()
         held = {name: tensor for name, tensor in tensors.items() if name != _IDS}
-        names = set(self._shapes(0))
+        names = set(self._shapes(0, small="key_scales.0" in held))
         prefix = self.empty_prefix.from_tensors(held) if names <= set(held) else self.empty_prefix
-        shapes = self._shapes(prefix.length)
+        shapes = self._shapes(prefix.length, prefix.is_small)
         found = {name: tuple(tensor.shape) for name, tensor in held.items() if name in names}
         if not ids or prefix.tokens != len(ids) or found != shapes or set(held) != set(prefix.tensors()):
             odd = next((f"{name} {shape}" for name, shape in found.items() if shapes.get(name) != shape), "none")
             raise BundleError(
                 f"The memory has {len(ids)} tokens and {len(held)} tensors, the odd one {odd}; {self.name} takes "
-                f"{len(names)} like keys.0 {self._shapes(len(ids))['keys.0']}. Memorise the text again."
+                f"{len(names)} like keys.0 {self._shapes(len(ids), False)['keys.0']}. Memorise the text again."
             )
+        self._known = Known(self._placed(prefix), tuple(ids), prompts)
+
+    def _placed(self, prefix: Prefix) -> Prefix:
+        """Return a saved prefix as this model reads it: on the devices of its layers, in its number of bits."""
         devices, dtype = self.layer_devices(), self.hardware.torch_dtype
+        if not self.decoder.small_memory and prefix.is_small:
+            prefix = prefix.full(dtype)
+        elif self.decoder.small_memory:
+            prefix = prefix.small()
+        if prefix.is_small:
+            return prefix
         keys, values = (
             tuple(t.to(device, dtype) for t, device in zip(some, devices, strict=True))
             for some in (prefix.keys, prefix.values)
         )
-        self._known = Known(replace(prefix, keys=keys, values=values), tuple(ids), prompts)
+        return replace(prefix, keys=keys, values=values)
 
-    def _shapes(self, length: int) -> dict[str, tuple[int, ...]]:
-        """Return the shapes that the tensors of a memory of ``length`` tokens have."""
+    def _shapes(self, length: int, small: bool) -> dict[str, tuple[int, ...]]:
+        """Return the shapes that the tensors of a memory of ``length`` tokens have, where it is kept in 8 bits too."""
         config = self.net.config.get_text_config()
         dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = (1, int(config.num_key_value_heads), length, int(dim))
-        return {f"{kind}.{i}": shape for kind in ("keys", "values") for i in range(int(config.num_hidden_layers))}
+        heads, layers = int(config.num_key_value_heads), range(int(config.num_hidden_layers))
+        sizes = {"keys": int(dim), "values": int(dim)} | ({"key_scales": 1, "value_scales": 1} if small else {})
+        return {f"{kind}.{i}": (1, heads, length, size) for kind, size in sizes.items() for i in layers}
 
     def _ids_of(self, context: str, prompts: Prompts) -> list[int]:
         head, _, _ = self._conversation(context, prompts)

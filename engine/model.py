@@ -21,9 +21,12 @@ from engine.decoding import Decoder, OnRead
 from engine.documents import encodable
 from engine.errors import ContextLengthError, InputError, ModelError
 from engine.events import Reply, Stop
+from engine.forward import Forward, forward_of
 from engine.hardware import FLASH_ATTENTION, SDPA, Hardware, detect
 from engine.linear import quicken
+from engine.prefix import EMPTY, Prefix
 from engine.sampling import Sampling
+from engine.turns import in_turn
 
 Message = dict[str, str]
 # Below this many parameters a model follows instructions poorly; defaults become more cautious.
@@ -67,13 +70,13 @@ class Model:
         kv.register()
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(str(self.folder), padding_side="left")
-            self.net = self._load()
+            self.net = in_turn(self.hardware.device, self._load)
         except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
             raise ModelError(f"The model {self.name!r} could not be loaded: {error}") from error
         if self.tokenizer.chat_template is None:
             raise ModelError(f"The model {self.name!r} has no chat template; choose an instruct or chat model.")
         self.context_length = int(self.net.config.get_text_config().max_position_embeddings)
-        self.decoder = self._make_decoder(beacon_ratio)
+        self.decoder = in_turn(self.hardware.device, lambda: self._make_decoder(beacon_ratio))
         # Counting has a tokenizer of its own: how control tokens are taken is a state of the tokenizer.
         self._counter = copy.deepcopy(self.tokenizer)
         self._counter.backend_tokenizer.encode_special_tokens = True
@@ -93,12 +96,18 @@ class Model:
 
     def layer_devices(self) -> list[torch.device]:
         """Return the device of each layer: with several GPUs they need not all be on one."""
-        return [next(layer.parameters()).device for layer in self.net.get_decoder().layers]
+        # Weights that were taken over (forward.py) are on no device; of norms they are still there.
+        layers = self.net.get_decoder().layers
+        return [next(weight.device for weight in layer.parameters() if not weight.is_meta) for layer in layers]
 
     def _make_decoder(self, beacon_ratio: int) -> Decoder:
         beacon_config = config_of(self.net.config, beacon_ratio)
         beacons = Beacons.attach(self.net, self.folder, beacon_config) if beacon_config is not None else None
-        if self.hardware.small_weights:
+        small = self.hardware.small_weights
+        forward: Forward | kv.StockForward | None = None
+        if self.hardware.device == "cpu" and not self.hardware.four_bit and beacons is None:
+            forward = forward_of(self.net, small)
+        if small and forward is None:
             quicken(self.net)
         # Sharing the prefix saves more than any kernel: flash attention is for the models that cannot share one.
         fitting = self.hardware.attention in (SDPA, FLASH_ATTENTION)
@@ -113,7 +122,15 @@ class Model:
         block = int(self.hardware.prefill_block / max(1.0, larger))
         pad = min(ends) if pad is None else pad
         return Decoder(
-            self.net, block, pad, frozenset(map(int, ends)), shares_prefix, beacons, self.hardware.sparse_kernel()
+            self.net,
+            forward or kv.StockForward(self.net, shares_prefix),
+            block,
+            pad,
+            frozenset(map(int, ends)),
+            shares_prefix,
+            beacons,
+            self.hardware.sparse_kernel(),
+            small_memory=self.hardware.small_memory and forward is not None,
         )
 
     @property
@@ -199,7 +216,7 @@ class Model:
         self,
         rows: Sequence[list[int]],
         sampling: Sampling,
-        prefix: kv.Prefix = kv.EMPTY,
+        prefix: Prefix = EMPTY,
         stop: Stop | None = None,
     ) -> list[Reply]:
         """Continue each row of token ids after ``prefix``, all rows as one batch."""
@@ -220,7 +237,7 @@ class Model:
         self,
         ids: list[int],
         sampling: Sampling,
-        prefix: kv.Prefix = kv.EMPTY,
+        prefix: Prefix = EMPTY,
         stop: Stop | None = None,
     ) -> Iterator[str]:
         """Continue one row of token ids after ``prefix``, yielding text. A token inside a character is held back."""
@@ -244,8 +261,8 @@ class Model:
             yield rest
 
     def read(
-        self, ids: list[int], prefix: kv.Prefix = kv.EMPTY, stop: Stop | None = None, on_read: OnRead | None = None
-    ) -> kv.Prefix:
+        self, ids: list[int], prefix: Prefix = EMPTY, stop: Stop | None = None, on_read: OnRead | None = None
+    ) -> Prefix:
         """Read token ids after ``prefix``; return the keys and values of both. ``on_read(done)`` follows every block.
 
         Raises:
@@ -256,11 +273,11 @@ class Model:
         return self.decoder.read(ids, prefix, stop, on_read)
 
     @property
-    def empty_prefix(self) -> kv.Prefix:
+    def empty_prefix(self) -> Prefix:
         """What a memory of this model begins with."""
-        return self.decoder.beacons.empty if self.decoder.beacons is not None else kv.EMPTY
+        return self.decoder.beacons.empty if self.decoder.beacons is not None else EMPTY
 
-    def check_room(self, prefix: kv.Prefix, tokens: int, max_new_tokens: int) -> None:
+    def check_room(self, prefix: Prefix, tokens: int, max_new_tokens: int) -> None:
         """Raise ContextLengthError unless so many tokens can be read after ``prefix``, and written after that."""
         self.check_fits(prefix.peak(tokens + max_new_tokens) - max_new_tokens, max_new_tokens)
 

@@ -132,6 +132,7 @@ class Pipeline:
 
         Raises:
             DocumentError: there is no text, or a document of that name is already there.
+            BundleError: what is memorised came from a bundle whose memory is damaged.
             ContextLengthError, Cancelled: as ``memorize``; what was memorised before is still there.
         """
         with self._changing:
@@ -150,6 +151,7 @@ class Pipeline:
 
         Raises:
             InputError: there is no document of that name.
+            BundleError: what is memorised came from a bundle whose memory is damaged.
             Cancelled: ``stop`` was set; everything is still there.
         """
         wanted = {names} if isinstance(names, str) else set(names)
@@ -172,7 +174,7 @@ class Pipeline:
 
         Raises:
             NotMemorizedError: nothing has been memorised.
-            BundleError: it cannot be written.
+            BundleError: it cannot be written, or came from a bundle whose memory is damaged.
         """
         self.memorizer.save(self._memorized(), Path(save_dir), with_memory)
 
@@ -184,6 +186,9 @@ class Pipeline:
         stop: Stop | None = None,
     ) -> None:
         """Load a bundle. For another memory model than it was made with, the memory is read anew from its gists.
+
+        It takes the same time however large the memory is: the checksum of the memory's file is computed beside other
+        work. Damage that shows later is raised as BundleError by questions, ``add``, ``remove`` and ``save``.
 
         Raises:
             BundleError: it is missing, damaged, or made by another pipeline or retriever; what was held stays.
@@ -218,7 +223,10 @@ class Pipeline:
         held = about if isinstance(about, Memorized) else self._holding(about, request.stop)
         clue_tokens = _CLUE_TOKENS_ABLE if held.memory.is_able else _CLUE_TOKENS_SMALL
         try:
-            yield from events(request, held, self.generator, clue_tokens, self.ret_hit)
+            held.check()
+            for event in events(request, held, self.generator, clue_tokens, self.ret_hit):
+                held.check()  # nothing is handed out of a memory that meanwhile proved to be damaged
+                yield event
         finally:
             if reset_each_call and self._held is held:
                 self._held = None

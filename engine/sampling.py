@@ -54,6 +54,10 @@ class Chooser:
         self._made = torch.cat([self._made, chosen[:, None]], dim=1)
         return chosen
 
+    def keep(self, rows: torch.Tensor) -> None:
+        """Go on with some rows only."""
+        self._made = self._made[rows]
+
     def _sample(self, logits: torch.Tensor) -> torch.Tensor:
         ordered, order = torch.softmax(logits / self._sampling.temperature, dim=-1).sort(dim=-1, descending=True)
         # A token stays while the mass before it is below TOP_P, so the likeliest always stays.

@@ -7,7 +7,8 @@
 
 Safetensors and JSON hold only data, so reading a bundle executes nothing. A bundle is written beside its place and
 moved there when complete, so there is never half a bundle (while an old one is replaced, there is a moment with none).
-Tensors are memory-mapped when read.
+The memory's tensors are memory-mapped, and their file's checksum is computed while others work with them already, so
+reading a bundle takes the same time however large its memory is.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 
 from engine.errors import BundleError
+from engine.verification import Verification, compare_size, compare_sum
 
 FORMAT = 2
 MANIFEST, CHUNKS, INDEX, MEMORY = "manifest.json", "chunks.json", "index.bin", "memory.bin"
@@ -39,12 +41,16 @@ _UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowE
 
 @dataclass(frozen=True)
 class Bundle:
-    """The contents of a bundle; ``memory`` is None where only the gists were kept."""
+    """The contents of a bundle; ``memory`` is None where only the gists were kept.
+
+    ``verification`` tells whether the memory's file is whole. All else was verified.
+    """
 
     manifest: Mapping[str, Any]
     chunks: Mapping[str, Any]
     index: Tensors
     memory: Tensors | None
+    verification: Verification | None
 
 
 def write(
@@ -96,7 +102,7 @@ def check_place(folder: Path) -> Path:
 
 
 def read(folder: Path) -> Bundle:
-    """Read and check a bundle.
+    """Read and check a bundle. Of the memory, size and header are checked; the rest goes on in ``verification``.
 
     Raises:
         BundleError: it is missing, incomplete, damaged, or of a format this version does not know.
@@ -104,31 +110,31 @@ def read(folder: Path) -> Bundle:
     folder = folder.resolve()
     manifest = read_manifest(folder)
     try:
-        for name, facts in manifest["files"].items():
+        files = {name: (int(facts["bytes"]), str(facts["sha256"])) for name, facts in manifest["files"].items()}
+        for name in files:
             if name not in (CHUNKS, INDEX, MEMORY) or not (folder / name).is_file():
                 raise BundleError(
                     f"The bundle {folder.name!r} is incomplete: {name} is missing; memorise the text again."
                 )
-            _check_file(folder / name, int(facts["bytes"]), str(facts["sha256"]))
-        chunks = json.loads((folder / CHUNKS).read_text("utf-8"))
-        index = load_file(folder / INDEX)
-        memory = load_file(folder / MEMORY) if MEMORY in manifest["files"] else None
+        chunks = json.loads(_content(folder / CHUNKS, *files[CHUNKS]).decode("utf-8"))
+        index = load(_content(folder / INDEX, *files[INDEX]))
+        verification = Verification(folder / MEMORY, *files[MEMORY]) if MEMORY in files else None
+        memory = load_file(folder / MEMORY) if verification is not None else None
+        if verification is not None and not verification.is_of(folder / MEMORY):
+            raise BundleError(f"The bundle {folder.name!r} was replaced while it was read; load it again.")
     except _UNREADABLE as error:
         raise BundleError(
             f"The bundle {folder.name!r} is damaged and cannot be read; memorise the text again."
         ) from error
-    return Bundle(manifest, chunks, index, memory)
+    return Bundle(manifest, chunks, index, memory, verification)
 
 
-def _check_file(path: Path, size: int, checksum: str) -> None:
-    found, expected = f"{path.stat().st_size} bytes", f"{size} bytes"
-    if found == expected:
-        found, expected = f"the checksum {_sha256(path)}", f"the checksum {checksum}"
-    if found != expected:
-        raise BundleError(
-            f"The bundle {path.parent.name!r} is damaged: {path.name} has {found}, but {expected} when it was saved; "
-            "memorise the text again."
-        )
+def _content(path: Path, size: int, checksum: str) -> bytes:
+    """Return what a file holds, after comparing its size (bytes) and SHA-256 sum (hex) with those it was saved with."""
+    compare_size(path, path.stat().st_size, size)
+    data = path.read_bytes()
+    compare_sum(path, hashlib.sha256(data).hexdigest(), checksum)
+    return data
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from engine import kv
 from engine.beacon import Beacons
 from engine.beacon_prefix import BeaconPrefix, config_of
+from engine.prefix import Prefix
 
 WINDOW, HEADS, KV_HEADS, DIM, VOCABULARY, LAYERS = 16, 4, 2, 8, 97, 2
 CLOSE = 1e-4
@@ -91,7 +92,7 @@ def distance(some: torch.Tensor, other: torch.Tensor) -> float:
     return float((some - other).abs().max())
 
 
-def copies(prefix: kv.Prefix) -> list[torch.Tensor]:
+def copies(prefix: Prefix) -> list[torch.Tensor]:
     return [tensor.clone() for tensor in (*prefix.keys, *prefix.values)]
 
 

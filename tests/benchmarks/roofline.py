@@ -7,7 +7,6 @@ round measures a peak directly before what is compared with it, and the shares a
 
 from __future__ import annotations
 
-import inspect
 import statistics
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 
 from engine.decoding import Decoder
+from engine.forward import Forward
 from engine.linear import FewRowsLinear
 from engine.model import Model
 from engine.sampling import Sampling
@@ -29,7 +29,7 @@ def roofline(model: Model, endless: Decoder, text: str, runs: int) -> dict[str, 
     ids = model.token_ids(text)[:READ]
     model.read(ids)
     writing_speed(endless, ids[:PROMPT])
-    flops, weights = work_of(model.net)
+    flops, weights = work_of(model)
     reading = [(matrix_peak(model.hardware.torch_dtype), reading_speed(model, ids)) for _ in range(runs)]
     writing = [(read_peak(), writing_speed(endless, ids[:PROMPT])) for _ in range(runs)]
     return {
@@ -63,19 +63,25 @@ def writing_speed(decoder: Decoder, ids: list[int]) -> float:
     return len(rest) / seconds
 
 
-def work_of(net: Any) -> tuple[int, int]:
+def work_of(model: Model) -> tuple[int, int]:
     """Return the FLOP of the linear layers for a token that is read (the output layer is skipped), and the bytes of
     weights for a token that is written."""
-    linear = [m for m in net.modules() if isinstance(m, torch.nn.Linear | FewRowsLinear)]
-    flops = sum(2 * m.weight.numel() for m in linear if m is not net.get_output_embeddings())
-    return flops, sum(weight_bytes(m) for m in linear)
+    head, layers = model.net.get_output_embeddings(), products(model)
+    flops = sum(2 * layer.in_features * layer.out_features for layer in layers[:-1])
+    weights = [layer.small_bytes if isinstance(layer, FewRowsLinear) else layer.weight.nbytes for layer in layers]
+    assert layers[-1].out_features == head.out_features
+    return flops, sum(weights)
 
 
-def weight_bytes(layer: torch.nn.Linear | FewRowsLinear) -> int:
-    if not isinstance(layer, FewRowsLinear):
-        return layer.weight.nbytes
-    held = inspect.getclosurevars(layer._kernel).nonlocals.values()
-    return sum(value.nbytes for value in held if isinstance(value, torch.Tensor))
+def products(model: Model) -> list[Any]:
+    """Return the linear layers that a token goes through, the output layer last."""
+    forward = model.decoder.forward
+    if not isinstance(forward, Forward):
+        head = model.net.get_output_embeddings()
+        kinds = (torch.nn.Linear, FewRowsLinear)
+        return [part for part in model.net.modules() if isinstance(part, kinds) and part is not head] + [head]
+    inner = (part for layer in forward.layers for part in (layer.qkv, layer.out, layer.gate_up, layer.down))
+    return [part.__self__ for part in (*inner, forward.head)]
 
 
 def matrix_peak(dtype: torch.dtype, size: int = 2048) -> float:

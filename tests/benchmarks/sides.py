@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import MemoRAGLite, ask
+from engine.bundle import Memorized
 from engine.chunking import split
 from engine.decoding import Decoder
 from engine.documents import Document
@@ -21,8 +22,10 @@ from engine.prompt import render
 from tests.benchmarks.published import Limits, Published
 from tests.benchmarks.roofline import roofline, timed
 from tests.benchmarks.speed import cut
+from tests.benchmarks.texts import copies_for, repeated
 
 Figures = dict[str, float]
+PUBLISHED = "published"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,17 @@ class Ours:
     def cut(self, text: str, tokens: int) -> str:
         return cut(self.pipeline, text, tokens)
 
+    def fill(self, text: str, tokens: int) -> tuple[str, int]:
+        """A text of this many tokens, from as many copies as that takes; and how many."""
+        copies = copies_for(tokens, len(self.pipeline.model.token_spans([text])[0]))
+        return self.cut(repeated(text, copies), tokens), copies
+
+    def distinct(self) -> Figures:
+        """The number of passages, and the share of them that are not like one before."""
+        held = self.pipeline.memorized
+        passages = [chunk.of(held.documents) for chunk in held.chunks]
+        return {"passages": len(passages), "distinct_passages": len(set(passages)) / len(passages)}
+
     def memorise(self, text: str) -> Figures:
         made = self.pipeline.memorizer
         if made.gists == "abstractive":
@@ -83,16 +97,19 @@ class Ours:
         return {"memorise": seconds, "written_for_gists": self.decoder.count()}
 
     def ask(self, question: str) -> Figures:
+        first, total = self.seconds(question, self.pipeline.memorized)
+        written = {"written_for_clues": self.decoder.count(), "written_for_answer": self.endless.decoder.count()}
+        return {"first_token": first, "total": total, **written}
+
+    def seconds(self, question: str, held: Memorized) -> tuple[float, float]:
+        """Answer a question over what is held; the seconds to the first token, and to the last."""
         answer = self.limits.answer
         request = ask.check_request(self.endless, question, "memorag", None, answer, 0.0, False, None)
         began, first = time.perf_counter(), 0.0
-        held = self.pipeline.memorized
         for event in ask.events(request, held, self.endless, self.limits.clue, self.limits.hits):
             if isinstance(event, Token) and not first:
                 first = time.perf_counter() - began
-        total = time.perf_counter() - began
-        written = {"written_for_clues": self.decoder.count(), "written_for_answer": self.endless.decoder.count()}
-        return {"first_token": first, "total": total, **written}
+        return first, time.perf_counter() - began
 
     def save(self, folder: Path) -> Figures:
         self.pipeline.save(folder)
@@ -134,6 +151,11 @@ class Reference:
 
     def reload(self, folder: Path, question: str) -> Figures:
         return {"first_clue": timed(lambda: (self.side.load(folder), self.side.recall(question, 1)))[0]}
+
+
+def side(label: str, limits: Limits) -> Ours | Reference:
+    """The published algorithm, or ours with gists of the kind that the label says."""
+    return Reference(limits) if label == PUBLISHED else Ours(label, limits)
 
 
 def sizes(nbytes: int, tokens: int, folder: Path) -> Figures:

@@ -168,11 +168,12 @@ def test_a_kept_bundle_of_another_text_is_not_taken(tmp_path, entry, pipeline, h
 
 
 @pytest.mark.models
-def test_a_damaged_kept_bundle_is_made_again_and_noted(entry, pipeline, here, caplog):
+@pytest.mark.parametrize("name", ["index.bin", "memory.bin"])
+def test_a_damaged_kept_bundle_is_made_again_and_noted(name, entry, pipeline, here, caplog):
     open_entry(entry, pipeline.fork(), here)
     (kept,) = (here.cache_dir / "corpora").iterdir()
-    index = kept / "index.bin"
-    index.write_bytes(index.read_bytes()[:-1])
+    damaged = kept / name
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
     opened, steps = pipeline.fork(), Steps()
     with caplog.at_level(logging.WARNING):
         open_entry(entry, opened, here, steps)

@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from engine import kv
 from engine.errors import BundleError, ContextLengthError, InputError
 from engine.memorag import MemoRAG
 from engine.memory import Memory
 from engine.model import Model
+from engine.prefix import EMPTY
 from tests.conftest import make_tokenizer
 
 CONTEXT = "The tower was begun in 1867. The first keeper was Isolde Marrick. The door is saffron yellow. " * 6
@@ -131,7 +131,7 @@ def test_without_a_memory_it_is_the_model_it_was_made_from(model, folder):
     with torch.inference_mode():
         logits = stock(input_ids=torch.tensor([ids])).logits[0, -1]
         mask = torch.ones(1, len(ids), dtype=torch.long)
-        ours = model.decoder.prefill(torch.tensor([ids]), mask, model.decoder.cache(kv.EMPTY, len(ids)))
+        ours = model.decoder.prefill(torch.tensor([ids]), mask, model.decoder.forward.tail(EMPTY, 1, len(ids)))
     torch.testing.assert_close(ours[0], logits, atol=1e-4, rtol=0)
 
 

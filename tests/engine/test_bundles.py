@@ -109,7 +109,7 @@ def test_a_bundle_of_the_other_pipeline_is_refused(tiny_model, encoder, bundle):
         MemoRAG(tiny_model, encoder).load(bundle)
 
 
-@pytest.mark.parametrize("name", [storage.MANIFEST, storage.CHUNKS, storage.INDEX, storage.MEMORY])
+@pytest.mark.parametrize("name", [storage.MANIFEST, storage.CHUNKS, storage.INDEX])
 def test_a_damaged_bundle_is_refused_and_what_was_held_stays(tiny, bundle, name):
     path = bundle / name
     data = bytearray(path.read_bytes())

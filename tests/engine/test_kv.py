@@ -15,7 +15,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
 
 from engine import kv
+from engine.forward import Forward
 from engine.model import Model
+from engine.prefix import EMPTY, Prefix
 from engine.sampling import Sampling
 
 STEPS = 10
@@ -45,15 +47,15 @@ def plain_greedy(net: torch.nn.Module, ids: list[int], steps: int = STEPS) -> li
 
 
 @torch.inference_mode()
-def logits_of(model: Model, rows: list[list[int]], prefix: kv.Prefix) -> torch.Tensor:
+def logits_of(model: Model, rows: list[list[int]], prefix: Prefix) -> torch.Tensor:
     """The logits after left-padded rows, as generation computes them."""
     longest = max(map(len, rows))
     ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    return model.decoder.prefill(ids, mask, model.decoder.cache(prefix, longest))
+    return model.decoder.prefill(ids, mask, model.decoder.forward.tail(prefix, len(rows), longest))
 
 
-def greedy(model: Model, rows: list[list[int]], prefix: kv.Prefix, steps: int = STEPS) -> list[list[int]]:
+def greedy(model: Model, rows: list[list[int]], prefix: Prefix, steps: int = STEPS) -> list[list[int]]:
     made = list(model.decoder.steps(rows, Sampling(steps), prefix))
     return [list(row) for row in zip(*made, strict=True)]
 
@@ -70,12 +72,21 @@ def reference(family_model):
     return stock(str(family_model.folder))
 
 
-@pytest.fixture(scope="module", params=["shared", "joined"])
+def as_stock(model: Model) -> Model:
+    """The same model, run as transformers has it, with a shared prefix."""
+    twin, net = copy.copy(model), stock(str(model.folder))
+    net.set_attn_implementation(kv.SHARED_PREFIX)
+    twin.decoder = replace(model.decoder, forward=kv.StockForward(net, shares_prefix=True))
+    return twin
+
+
+@pytest.fixture(scope="module", params=["ours", "shared", "joined"])
 def model(request, family_model, hardware32):
-    """A model that shares its prefix, or one whose attention cannot, of every family."""
-    if request.param == "shared":
+    """Our own forward pass, that of transformers with a shared prefix, or one whose attention cannot share it."""
+    if request.param != "joined":
         assert family_model.decoder.shares_prefix
-        return endless(family_model)
+        assert isinstance(family_model.decoder.forward, Forward)
+        return endless(family_model if request.param == "ours" else as_stock(family_model))
     joined = Model(str(family_model.folder), hardware=replace(hardware32, attention="eager"))
     assert not joined.decoder.shares_prefix
     return endless(joined)
@@ -99,7 +110,7 @@ def test_a_batch_after_a_prefix_goes_on_as_the_whole_text_does(model, reference)
 
 def test_a_batch_without_prefix_goes_on_as_each_row_does(model, reference):
     _, rows = ids_of(model)
-    assert greedy(model, rows, kv.EMPTY) == [plain_greedy(reference, row) for row in rows]
+    assert greedy(model, rows, EMPTY) == [plain_greedy(reference, row) for row in rows]
 
 
 @pytest.mark.parametrize("block", [1, 7, 64])
@@ -165,7 +176,7 @@ def test_a_sliding_window_is_kept_when_it_cannot_share(tmp_path, tiny_folder_of,
 def test_the_prefix_is_not_copied_into_the_cache(family_model):
     past, _ = ids_of(family_model)
     prefix = family_model.read(past)
-    cache = family_model.decoder.cache(prefix, 32)
+    cache = as_stock(family_model).decoder.forward.tail(prefix, 3, 32)
     keys = torch.randn(3, 2, 4, prefix.keys[0].shape[-1])
     found, _ = cache.layers[0].update(keys, keys)
     assert found.shape[-2] == 4, "attention is given the tail alone"
@@ -174,23 +185,24 @@ def test_the_prefix_is_not_copied_into_the_cache(family_model):
 
 
 def test_a_frozen_prefix_keeps_no_empty_tail_alive(tiny_model):
-    cache = tiny_model.decoder.cache(kv.EMPTY, 500)
+    cache = tiny_model.decoder.forward.tail(EMPTY, 1, 500)
     ids = torch.ones(1, 5, dtype=torch.long)
     tiny_model.decoder.prefill(ids, torch.ones_like(ids), cache)
     prefix = cache.freeze()
     assert prefix.length == 5
-    assert sum(t.untyped_storage().nbytes() for t in (*prefix.keys, *prefix.values)) == prefix.nbytes
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage() for t in (*prefix.keys, *prefix.values)}
+    assert sum(storage.nbytes() for storage in storages.values()) == prefix.nbytes
 
 
 def test_a_prefix_counts_its_bytes_and_survives_its_tensors(tiny_model):
     prefix = tiny_model.read(list(range(20)))
     assert prefix.nbytes == 3 * 2 * 2 * 20 * 16 * 4  # layers, keys and values, heads, tokens, dimension, bytes
-    again = kv.Prefix.from_tensors(prefix.tensors())
+    again = Prefix.from_tensors(prefix.tensors())
     assert again.length == 20
     for ours, theirs in zip(again.keys + again.values, prefix.keys + prefix.values, strict=True):
         assert torch.equal(ours, theirs)
-    assert kv.EMPTY.length == 0
-    assert kv.EMPTY.nbytes == 0
+    assert EMPTY.length == 0
+    assert EMPTY.nbytes == 0
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
-from engine import kv
 from engine.hardware import detect
 from engine.linear import INT4_ROWS, INT8_ROWS, FewRowsLinear, quicken
 from engine.model import Model
+from engine.prefix import EMPTY
 
 
 def layer_of(weight: torch.Tensor, bias: bool = False) -> torch.nn.Linear:
@@ -106,12 +106,18 @@ def test_small_weights_can_be_switched_off():
 @torch.inference_mode()
 def perplexity(model: Model, ids: list[int]) -> float:
     """How surprised a model is by a text that it reads token by token, as it does what it writes."""
-    cache, loss = model.decoder.cache(kv.EMPTY, len(ids)), 0.0
+    cache, loss = model.decoder.forward.tail(EMPTY, 1, len(ids)), 0.0
     for place, token in enumerate(ids[:-1]):
         mask = torch.ones(1, place + 1, dtype=torch.long)
-        logits = model.decoder._forward(torch.tensor([[token]]), mask, torch.tensor([[place]]), cache)
+        logits = model.decoder.forward(torch.tensor([[token]]), mask, torch.tensor([[place]]), cache)
         loss -= float(logits[0].log_softmax(-1)[ids[place + 1]])
     return math.exp(loss / (len(ids) - 1))
+
+
+def products(model: Model) -> list[torch.nn.Module]:
+    forward = model.decoder.forward
+    layers = [part for layer in forward.layers for part in (layer.qkv, layer.out, layer.gate_up, layer.down)]
+    return [part.__self__ for part in (*layers, forward.head)]
 
 
 @pytest.mark.models
@@ -122,5 +128,5 @@ def test_the_embedded_model_loses_no_quality(engine_models, lighthouse):
     exact = Model("auto", hardware=detect("cpu", threads=2, exact=True))
     ids = model.token_ids(lighthouse)[:240]
     assert perplexity(model, ids) < 1.02 * perplexity(exact, ids)
-    assert sum(isinstance(part, FewRowsLinear) for part in model.net.modules()) == 7 * 30 + 1
-    assert not any(isinstance(part, FewRowsLinear) for part in exact.net.modules())
+    assert all(isinstance(part, FewRowsLinear) for part in products(model))
+    assert not any(isinstance(part, FewRowsLinear) for part in products(exact))

@@ -77,9 +77,13 @@ def test_info_says_what_a_bundle_holds(bundle, capsys):
 def test_info_finds_a_damaged_bundle(bundle, tmp_path, capsys):
     for path in bundle.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "memory.bin").write_bytes((bundle / "memory.bin").read_bytes()[:-1])
-    assert main(["info", str(tmp_path)]) == 1
-    assert "memory.bin has" in capsys.readouterr().err
+    whole = (bundle / "memory.bin").read_bytes()
+    for damaged, found in ((whole[:-1], f"{len(whole) - 1} bytes"), (whole[:-1] + b"?", "the checksum")):
+        (tmp_path / "memory.bin").write_bytes(damaged)
+        assert main(["info", str(tmp_path)]) == 1
+        told = capsys.readouterr()
+        assert f"memory.bin has {found}" in told.err
+        assert told.out == ""
 
 
 @pytest.mark.parametrize(

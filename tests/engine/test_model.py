@@ -16,6 +16,7 @@ from engine.errors import Cancelled, ContextLengthError, InputError, ModelError
 from engine.events import Reply, Stop
 from engine.model import Model
 from engine.sampling import TOP_P, Chooser, Sampling
+from tests.recording import recorded
 
 PROMPTS = ["Who?", "How many steps must a visitor climb to the lantern room of the tower?", "The keeper"]
 
@@ -47,13 +48,9 @@ class ScriptedSteps:
 
 @pytest.fixture
 def passes(tiny_model):
-    """The lengths of all blocks that the model read during a test."""
-    seen: list[int] = []
-    handle = tiny_model.net.register_forward_pre_hook(
-        lambda _, __, kwargs: seen.append(kwargs["input_ids"].shape[1]), with_kwargs=True
-    )
-    yield seen
-    handle.remove()
+    """The rows and tokens of all blocks that the model read during a test."""
+    with recorded(tiny_model) as seen:
+        yield seen
 
 
 def blocks_of(model: Model, block: int) -> Model:
@@ -95,7 +92,7 @@ def test_generating_ends_when_every_row_has_ended(tiny_model, passes):
     twin.decoder = replace(tiny_model.decoder, end_ids=frozenset([first]))
     passes.clear()
     assert twin.complete([ids, ids], Sampling(50)) == [Reply(""), Reply("")]
-    assert passes == [len(ids)], "the prompt is read and nothing more"
+    assert passes == [(2, len(ids))], "the prompt is read and nothing more"
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -191,7 +188,7 @@ def test_a_stop_set_before_prevents_any_work(tiny_model, passes):
 def test_a_stop_ends_reading_a_long_prompt_between_two_blocks(tiny_model, passes):
     with pytest.raises(Cancelled):
         blocks_of(tiny_model, 16).generate("The keeper. " * 60, 12, stop=StopAt(3))
-    assert passes == [16, 16]
+    assert passes == [(1, 16), (1, 16)]
 
 
 def test_a_stop_ends_writing_between_two_tokens(tiny_model, passes):
@@ -322,7 +319,8 @@ def test_code_that_comes_with_a_model_is_not_executed(tiny_model_dir, tmp_path, 
 
 def test_a_model_knows_its_end_and_its_size(tiny_model):
     assert tiny_model.tokenizer.eos_token_id in tiny_model.decoder.end_ids
-    assert tiny_model.parameters == sum(p.numel() for p in tiny_model.net.parameters())
+    stock = AutoModelForCausalLM.from_pretrained(tiny_model.folder)
+    assert tiny_model.parameters == sum(p.numel() for p in stock.parameters())
     assert tiny_model.context_length == 2048
 
 

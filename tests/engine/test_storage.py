@@ -34,6 +34,14 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def read_wholly(folder: Path) -> storage.Bundle:
+    """Read a bundle and wait until all of it was verified."""
+    bundle = storage.read(folder)
+    if bundle.verification is not None:
+        bundle.verification.wait()
+    return bundle
+
+
 def same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:
     return ours.keys() == theirs.keys() and all(
         torch.equal(ours[name], theirs[name]) and ours[name].dtype == theirs[name].dtype for name in ours
@@ -41,7 +49,7 @@ def same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool
 
 
 def test_what_was_written_comes_back(folder):
-    bundle = storage.read(folder)
+    bundle = read_wholly(folder)
     assert FACTS.items() <= bundle.manifest.items()
     assert bundle.manifest["format"] == storage.FORMAT
     assert bundle.chunks == CHUNKS
@@ -53,7 +61,9 @@ def test_what_was_written_comes_back(folder):
 
 def test_the_memory_may_be_left_out(tmp_path):
     storage.write(tmp_path / "small", FACTS, CHUNKS, INDEX, None)
-    assert storage.read(tmp_path / "small").memory is None
+    bundle = storage.read(tmp_path / "small")
+    assert bundle.memory is None
+    assert bundle.verification is None
     assert names(tmp_path / "small") == sorted(set(FILES) - {storage.MEMORY})
 
 
@@ -80,6 +90,14 @@ def test_a_flipped_bit_is_noticed(folder, name, place):
     data[int(len(data) * place)] ^= 1
     path.write_bytes(data)
     with pytest.raises(BundleError, match="memorise the text again"):
+        read_wholly(folder)
+
+
+@pytest.mark.parametrize("name", FILES[1:-1])
+def test_all_but_the_memory_is_verified_before_anything_is_handed_out(folder, name):
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:-1] + b" ")
+    with pytest.raises(BundleError, match="checksum"):
         storage.read(folder)
 
 
@@ -148,6 +166,7 @@ def test_an_open_bundle_can_be_replaced(folder):
     before = storage.read(folder)
     storage.write(folder, FACTS, {}, INDEX, {"keys.0": torch.zeros(3)})
     assert same(before.memory, MEMORY)
+    before.verification.wait()
 
 
 def unharmed(folder: Path) -> None:
@@ -199,7 +218,7 @@ def test_writers_and_readers_at_once_see_whole_bundles_and_leave_nothing(tmp_pat
         whole = 0
         while time.monotonic() < until:
             with suppress(BundleError):
-                assert same(storage.read(place).memory, MEMORY)
+                assert same(read_wholly(place).memory, MEMORY)
                 whole += 1
         return whole
 

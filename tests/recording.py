@@ -1,0 +1,37 @@
+"""A model's forward pass that keeps in mind what it was fed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.model import Model
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Another forward pass and, of each pass, its number of rows and of tokens in each."""
+
+    forward: Any
+    passes: list[tuple[int, int]] = field(default_factory=list)
+
+    def tail(self, *given: Any, **named: Any) -> Any:
+        return self.forward.tail(*given, **named)
+
+    def __call__(self, ids: Any, *given: Any, **named: Any) -> Any:
+        self.passes.append(tuple(ids.shape))
+        return self.forward(ids, *given, **named)
+
+
+@contextmanager
+def recorded(model: Model) -> Iterator[list[tuple[int, int]]]:
+    """Yield the passes of a model inside the block."""
+    decoder = model.decoder
+    recording = Recording(decoder.forward)
+    model.decoder = replace(decoder, forward=recording)
+    try:
+        yield recording.passes
+    finally:
+        model.decoder = decoder
