@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from engine.documents import Document
 from engine.errors import InputError
@@ -141,3 +142,18 @@ def _pack(
         last, used = end, used + tokens
     if last > begin:
         yield Chunk(document, begin, last, used)
+
+
+def fast_token_spans(tokenizer: Any, texts: Sequence[str]) -> list[list[tuple[int, int]]]:  # noqa: ANN401
+    """Return for each text the character span of each token, by a transformers fast tokenizer."""
+    if not texts:
+        return []
+    encoded = tokenizer(
+        list(texts),
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        truncation=False,
+        padding=False,
+        verbose=False,
+    )
+    return [list(spans) for spans in encoded["offset_mapping"]]

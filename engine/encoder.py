@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from engine import hub
+from engine.chunking import fast_token_spans
 from engine.errors import InputError, ModelError
 from engine.events import Meter, OnProgress, Stop
 from engine.hardware import Hardware, detect
-from engine.model import fast_token_spans
 from engine.turns import in_turn
 
 # Tokens read at once by an encoder that names no limit; tokenizers without one say so with a huge number.

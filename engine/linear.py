@@ -24,6 +24,8 @@ INT8_ROWS, INT4_ROWS = 4, 8
 _MANY = 256
 # Weights that share a scale and a zero: the block of the 4-bit GGUF types.
 _GROUP = 32
+# Rows that are rounded at once.
+_PART = 4096
 # What rounding to bfloat16, twice, may change, in parts of a group's largest weight.
 _ROUNDING = 2.0**-7
 
@@ -98,8 +100,11 @@ def _packed(layer: torch.nn.Linear) -> Kernel:
 
 def _int8(weight: torch.Tensor) -> Sized:
     """Return the product with weights [out, in] rounded to 8 bits, one scale for each output."""
-    scales = (weight.float().abs().amax(dim=1) / 127).clamp(min=1e-8).to(torch.bfloat16)
-    rounded = (weight.float() / scales.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
+    scales = (weight.abs().amax(dim=1, keepdim=True).float() / 127).clamp(min=1e-8).to(torch.bfloat16)
+    # In parts: an output layer has many rows, and as float32 would take more memory than all that is kept of the model.
+    parts = zip(torch.split(weight, _PART), torch.split(scales, _PART), strict=True)
+    rounded = torch.cat([(w.float() / s.float()).round().clamp(-127, 127).to(torch.int8) for w, s in parts])
+    scales = scales[:, 0].contiguous()
 
     def product(x: torch.Tensor) -> torch.Tensor:
         return torch._weight_int8pack_mm(x, rounded, scales)

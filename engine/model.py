@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from engine import hub, kv
 from engine.beacon import Beacons
 from engine.beacon_prefix import config_of
+from engine.chunking import fast_token_spans
 from engine.decoding import Decoder, OnRead
 from engine.documents import encodable
 from engine.errors import ContextLengthError, InputError, ModelError
@@ -296,18 +297,3 @@ class Model:
                 f"The prompt has {prompt_tokens} tokens and the answer may have {max_new_tokens}, but {self.name} "
                 f"reads at most {self.context_length} tokens; shorten the text or lower max_new_tokens."
             )
-
-
-def fast_token_spans(tokenizer: Any, texts: Sequence[str]) -> list[list[tuple[int, int]]]:  # noqa: ANN401
-    """Return for each text the character span of each token, by a transformers fast tokenizer."""
-    if not texts:
-        return []
-    encoded = tokenizer(
-        list(texts),
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        truncation=False,
-        padding=False,
-        verbose=False,
-    )
-    return [list(spans) for spans in encoded["offset_mapping"]]

@@ -19,6 +19,7 @@ from engine.errors import BundleError, InputError
 from engine.events import OnProgress, Stop
 from engine.hardware import Hardware
 from engine.lexical import LexicalIndex
+from engine.turns import in_turn
 
 # The constant of reciprocal-rank fusion: how little the difference between the first ranks counts.
 RRF_K = 60
@@ -81,13 +82,11 @@ class FaissIndex:
         wanted, count = self._checked(queries), min(hits, len(self))
         if not count or not len(wanted):
             return np.zeros((len(wanted), 0), np.float32), np.zeros((len(wanted), 0), np.int64)
-        found: tuple[np.ndarray, np.ndarray] = self._index.search(wanted, count)
-        return found
+        return in_turn("cpu", lambda: self._index.search(wanted, count))
 
     def vectors(self) -> np.ndarray:
         """Return a copy of all vectors [len(self), dimension] float32."""
-        found: np.ndarray = self._index.reconstruct_n(0, len(self))
-        return found
+        return in_turn("cpu", lambda: self._index.reconstruct_n(0, len(self)), is_reading=True)
 
     def save(self, path: str | Path, facts: Mapping[str, str] | None = None) -> None:
         """Save the vectors as safetensors, with ``facts`` about them; the folder is made when missing.

@@ -23,7 +23,7 @@ VARIABLES: Mapping[str, str] = {
     "MEMORAG_RETRIEVER": "retriever: auto, a Hub name or a folder",
     "MEMORAG_CACHE_DIR": "where converted models and memories are kept",
     "MEMORAG_DEVICE": f"{', '.join(DEVICES[:-1])} or {DEVICES[-1]}",
-    "MEMORAG_WEIGHTS": f"{' or '.join(WEIGHTS)}: small copies of the weights for writing on a CPU, or exact ones only",
+    "MEMORAG_WEIGHTS": f"{' or '.join(WEIGHTS)}: on a CPU, 4- and 8-bit weights and memories, or both as the model is",
     "MEMORAG_THREADS": "CPU threads for the models (default: all cores)",
     "MEMORAG_HOST": "address to listen on (default 127.0.0.1, on a Space 0.0.0.0)",
     "MEMORAG_PORT": "port to listen on (default 7860)",

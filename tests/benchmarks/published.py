@@ -22,10 +22,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.generation.streamers import BaseStreamer
 
 from engine import hub
-from engine.chunking import split
+from engine.chunking import fast_token_spans, split
 from engine.documents import Document
 from engine.language import language_of
-from engine.model import fast_token_spans
 from engine.prompt import en_prompts, prompts_for, render
 
 PENALTY = 1.2

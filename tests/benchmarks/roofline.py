@@ -19,6 +19,7 @@ from engine.forward import Forward
 from engine.linear import FewRowsLinear
 from engine.model import Model
 from engine.sampling import Sampling
+from engine.turns import in_turn
 
 # Tokens that are read, and written after a short prompt, to measure the speed.
 READ, PROMPT, WRITTEN = 1024, 64, 48
@@ -86,11 +87,19 @@ def products(model: Model) -> list[Any]:
 
 def matrix_peak(dtype: torch.dtype, size: int = 2048) -> float:
     """Return the FLOP/s of the best of some large matrix products."""
-    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
-    return 2 * size**3 / min(timed(lambda: a @ b)[0] for _ in range(8))
+
+    def best() -> float:
+        a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+        return min(timed(lambda: a @ b)[0] for _ in range(8))
+
+    return 2 * size**3 / in_turn("cpu", best)  # where models compute: see engine/turns.py
 
 
 def read_peak(size: int = 2**28) -> float:
     """Return the bytes/s of the best of some passes over more memory than any cache holds."""
-    numbers = torch.ones(size // 4)
-    return size / min(timed(numbers.sum)[0] for _ in range(8))
+
+    def best() -> float:
+        numbers = torch.ones(size // 4)
+        return min(timed(numbers.sum)[0] for _ in range(8))
+
+    return size / in_turn("cpu", best)

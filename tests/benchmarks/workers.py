@@ -94,7 +94,6 @@ class Worker:
     """One side, made by ``make`` in a process of its own, and all that it measured."""
 
     def __init__(self, make: Callable[..., Any], *arguments: Any) -> None:
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for the process: who waits for its turn must not spin
         context = multiprocessing.get_context("spawn")
         self.pool = ProcessPoolExecutor(1, context, _open, (make, arguments))
         self.found: dict[str, list[float]] = {}

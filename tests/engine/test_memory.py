@@ -143,6 +143,33 @@ def test_every_family_is_saved_and_loaded_without_a_difference(family_memory, tm
     assert again.answer(QUESTION, 12) == family_memory.answer(QUESTION, 12)
 
 
+@pytest.mark.parametrize("was_small", [False, True])
+def test_a_memory_in_eight_bits_is_loaded_where_memories_are_whole_and_the_other_way_round(
+    was_small, tiny_model, tmp_path
+):
+    made, other = Memory(small_memories(tiny_model, was_small)), Memory(small_memories(tiny_model, not was_small))
+    made.memorize(CONTEXT)
+    made.save(tmp_path / "memory.bin")
+    other.load(tmp_path / "memory.bin")
+    assert made.prefix.is_small is was_small
+    assert other.prefix.is_small is not was_small
+    assert other.tokens == made.tokens
+    assert made.nbytes != other.nbytes
+    for layer in range(3):
+        for ours, theirs in zip(
+            made.prefix.layer(layer, torch.float32), other.prefix.layer(layer, torch.float32), strict=True
+        ):
+            assert float((ours - theirs).norm() / ours.norm()) < 0.02
+    more = f"{CONTEXT} It is read again from there."
+    assert count_read(other, more) < 40, "it goes on from what was loaded"
+
+
+def small_memories(model: Model, wanted: bool) -> Model:
+    twin = copy.copy(model)
+    twin.decoder = replace(model.decoder, small_memory=wanted)
+    return twin
+
+
 # Going on
 
 
