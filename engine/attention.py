@@ -103,18 +103,19 @@ class Pass:
             tail.by_row(t)[:, :, :, begin:end].unbind(0) for t in (tail.keys, tail.values)
         )
         self._keys, self._values = (t[:, :, :seen].unbind(0) for t in (tail.keys, tail.values))
+        # Without padding, every token sees what stands before the pass.
+        self._masked = begin if bool(mask.all()) else 0
         self._mask = self._hidden(mask, begin, seen).to(tail.keys.dtype)
-        self._nothing = torch.zeros(1, 1, 1, dtype=torch.bfloat16)
         self._at_once = max(1, _SCORES // (tail.keys.shape[1] * (seen + self._prefix.length)))
         tail.used = end
 
     def _hidden(self, mask: torch.Tensor, begin: int, seen: int) -> torch.Tensor:
-        """Return what is added to the scores of the tail [1 or kv_heads * batch, n * groups, seen].
+        """Return what is added to the scores of the tail's last tokens [1 or kv_heads * batch, n * groups, last].
 
         Not minus infinity: a row of padding may look nowhere in its tail, and must not become NaN.
         """
-        visible = (torch.arange(seen) <= begin + torch.arange(self._n)[:, None])[None]
-        if not bool(mask.all()):
+        visible = (torch.arange(self._masked, seen) <= begin + torch.arange(self._n)[:, None])[None]
+        if not self._masked:
             visible = visible & pad(mask, (0, seen - mask.shape[1])).bool()[:, None]
         hidden = torch.zeros(visible.shape).masked_fill(~visible, -1e30).repeat_interleave(self._heads.groups, 1)
         return hidden if len(hidden) == 1 else hidden.repeat(self._heads.kv, 1, 1)
@@ -137,14 +138,13 @@ class Pass:
     def _attend(self, layer: int, query: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return the attention of queries [kv_heads * batch, m, dim], in their shape."""
         keys, values, prefix = self._keys[layer], self._values[layer], self._prefix
-        own = torch.baddbmm(mask, query.to(keys.dtype), keys.transpose(1, 2), alpha=self._scale)
+        own = self._scores(query.to(keys.dtype), keys)
+        own[..., self._masked :] += mask
         if not prefix.keys:
             return torch.bmm(torch.softmax(own, -1), values)
-        shared = query.view(self._heads.kv, -1, self._heads.dim)
+        shared = query.reshape(self._heads.kv, -1, self._heads.dim)
         past_keys, past_values = (t[layer][0].to(query.dtype) for t in (prefix.keys, prefix.values))
-        past = torch.baddbmm(
-            self._nothing.to(query.dtype), shared, past_keys.transpose(1, 2), beta=0, alpha=self._scale
-        )
+        past = self._scores(shared, past_keys)
         if prefix.is_small:  # scaling scores and weights is less work than scaling keys and values
             past *= prefix.key_scales[layer][0].transpose(1, 2)
         weights = torch.softmax(torch.cat((past.view(*own.shape[:2], prefix.length), own), -1), -1)
@@ -153,3 +153,8 @@ class Pass:
             past_weights = past_weights * prefix.value_scales[layer][0].transpose(1, 2)
         found = torch.bmm(past_weights, past_values).view(query.shape)
         return found + torch.bmm(weights[..., prefix.length :], values)
+
+    def _scores(self, query: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        """Return scaled products [heads, m, length] of [heads, m, dim] and [heads, length, dim]."""
+        nothing = query.new_zeros(1, 1, 1)
+        return torch.baddbmm(nothing, query, keys.transpose(1, 2), beta=0, alpha=self._scale)

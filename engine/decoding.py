@@ -85,19 +85,14 @@ class Decoder:
         if self.beacons is not None and isinstance(prefix, BeaconPrefix):
             yield from self._beacon_steps(self.beacons, rows, sampling, prefix, stop)
             return
+        left = sampling.max_new_tokens
         for step in self._in_turns(self._writing(rows, sampling, prefix, stop)):
-            if not isinstance(step, int):
-                yield step
-
-    def prefill(self, ids: torch.Tensor, mask: torch.Tensor, cache: Tail) -> torch.Tensor:
-        """Feed [batch, n] token ids block by block; return the last logits [batch, vocabulary] in float32.
-
-        ``mask`` is 0 at the padding on the left. Logits are computed for the last position of a block only.
-        """
-        logits = torch.empty(0)
-        for step in self._in_turns(self._feeding(ids, mask, cache, None)):
-            logits = step if isinstance(step, torch.Tensor) else logits
-        return logits
+            if isinstance(step, int):
+                continue
+            yield step
+            left -= 1
+            if not left:  # rather than wait for a turn to be told so
+                return
 
     def _in_turns(self, work: Iterator[Found], is_reading: bool = False) -> Iterator[Found]:
         """Do work whose steps are passes, each when its turn has come. All that computes has to be inside."""
@@ -128,7 +123,7 @@ class Decoder:
     def _writing(
         self, rows: Sequence[list[int]], sampling: Sampling, prefix: Prefix, stop: Stop | None
     ) -> Iterator[int | list[int | None]]:
-        """Yield the number of tokens read of the rows, and then the steps."""
+        """Yield the number of tokens read of the rows, and then steps, until every row has ended."""
         longest = max(len(row) for row in rows)
         device = self.net.device
         ids = torch.tensor([[self.pad_id] * (longest - len(row)) + row for row in rows], device=device)
@@ -143,7 +138,7 @@ class Decoder:
                 logits = read
         chooser = Chooser(sampling, len(rows), logits.device)
         going = list(range(len(rows)))
-        for left in reversed(range(sampling.max_new_tokens)):
+        while True:
             chosen = chooser.next(logits)
             tokens = chosen.tolist()
             lasting = [i for i, token in enumerate(tokens) if token not in self.end_ids]
@@ -153,12 +148,10 @@ class Decoder:
             for i in lasting:
                 step[going[i]] = tokens[i]
             yield step
-            if not left:
-                return
             if stop is not None:
                 stop.check()
             if len(lasting) < len(going):
-                rest = torch.tensor(lasting, device=device)
+                rest = torch.tensor(lasting)  # layers may be on several devices: all take an index on the CPU
                 going, mask, positions, chosen = [going[i] for i in lasting], mask[rest], positions[rest], chosen[rest]
                 cache.keep(rest)
                 chooser.keep(rest)
@@ -170,7 +163,11 @@ class Decoder:
     def _feeding(
         self, ids: torch.Tensor, mask: torch.Tensor, cache: Tail, stop: Stop | None
     ) -> Iterator[int | torch.Tensor]:
-        """Do what ``prefill`` does; yield the number of tokens fed after each block, and last the logits."""
+        """Feed [batch, n] token ids; yield the number fed after each block, and last the logits.
+
+        These are float32 [batch, vocabulary], and computed for the last position of a block only. ``mask`` is 0 at the
+        padding on the left.
+        """
         length = ids.shape[1]
         if len(ids) > 1 and ids.numel() > self.block and (tails := cache.rows(mask)):
             # Long rows one after the other: no padding is computed, and no block is shared by many.

@@ -26,6 +26,8 @@ Linear = Callable[[torch.Tensor], torch.Tensor]
 
 # Families whose layers are computed here, by the name in their configuration.
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+# Kinds of rotation that look at a token's place only; others keep in mind how long the last text was.
+_ROTATIONS = ("default", "linear", "llama3", "yarn")
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ class Forward:
 
     def tail(self, prefix: Prefix, rows: int, capacity: int, dtype: torch.dtype | None = None) -> Tail:
         """Return a private tail of ``capacity`` tokens a row after ``prefix``, of a ``dtype`` that is fast here."""
-        whole = self.embedding.dtype == torch.float32
-        return Tail.empty(prefix, self.heads, len(self.layers), rows, capacity, torch.float32 if whole else dtype)
+        own = self.embedding.dtype
+        return Tail.empty(prefix, self.heads, len(self.layers), rows, capacity, dtype if own == torch.bfloat16 else own)
 
     @torch.inference_mode()
     def __call__(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, tail: Tail) -> torch.Tensor:
@@ -111,15 +113,15 @@ def forward_of(net: Any, small_weights: bool) -> Forward | None:  # noqa: ANN401
 
     With ``small_weights``, few rows are multiplied by small copies of the weights (linear.py).
     """
-    config = net.config.get_text_config()
+    config, inner, head = net.config.get_text_config(), net.get_decoder(), net.get_output_embeddings()
     if config.model_type not in FAMILIES or not kv.supports_shared_prefix(config) or config.hidden_act != "silu":
         return None
-    inner = net.get_decoder()
-    attention = inner.layers[0].self_attn
-    heads = Heads(int(config.num_attention_heads), int(config.num_key_value_heads), int(attention.head_dim))
-    if inner.rotary_emb.inv_freq.shape[0] * 2 != heads.dim:
+    heads = Heads(
+        int(config.num_attention_heads), int(config.num_key_value_heads), int(inner.layers[0].self_attn.head_dim)
+    )
+    rotary = inner.rotary_emb
+    if rotary.inv_freq.shape[0] * 2 != heads.dim or rotary.rope_type not in _ROTATIONS or not _all_plain(inner, head):
         return None
-    head = net.get_output_embeddings()
     net.register_forward_pre_hook(_is_hollow)
     return Forward(
         inner.embed_tokens.weight.detach(),
@@ -128,6 +130,22 @@ def forward_of(net: Any, small_weights: bool) -> Forward | None:  # noqa: ANN401
         (quickened(head) if small_weights else head).forward,
         inner.rotary_emb,
         heads,
+    )
+
+
+def _all_plain(inner: Any, head: Any) -> bool:  # noqa: ANN401 - transformers modules
+    """Whether all products are by plain weights: not quantised, adapted or watched by other software."""
+    parts = [head]
+    for layer in inner.layers:
+        attention, mlp = layer.self_attn, layer.mlp
+        parts += [attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj]
+        parts += [mlp.gate_proj, mlp.up_proj, mlp.down_proj]
+    dtype = inner.embed_tokens.weight.dtype
+    return all(
+        type(part) is torch.nn.Linear
+        and part.weight.dtype == dtype
+        and not (part._forward_hooks or part._forward_pre_hooks)
+        for part in parts
     )
 
 

@@ -45,7 +45,8 @@ class FewRowsLinear(torch.nn.Module):
         self.bias = layer.bias
         self.in_features, self.out_features = layer.in_features, layer.out_features
         (self._kernel, self.small_bytes), self._most = sized, most
-        self._many = _packed(layer) if packed else partial(linear, weight=layer.weight, bias=layer.bias)
+        can_pack = packed and torch._C._has_mkldnn
+        self._many = _packed(layer) if can_pack else partial(linear, weight=layer.weight, bias=layer.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply [..., in_features] by the weights; return [..., out_features]."""

@@ -23,6 +23,7 @@ from engine.prefix import Prefix
 from engine.prompt import Prompts, en_prompts, prompts_for, render
 from engine.recall import Recaller
 from engine.sampling import Sampling
+from engine.turns import in_turn
 
 # Stands for the question while the conversation is rendered, to find what comes before and after it.
 _MARK = "<<<question>>>"
@@ -205,7 +206,8 @@ class Memory(Model, Recaller):
                 f"The memory has {len(ids)} tokens and {len(held)} tensors, the odd one {odd}; {self.name} takes "
                 f"{len(names)} like keys.0 {self._shapes(len(ids), False)['keys.0']}. Memorise the text again."
             )
-        self._known = Known(self._placed(prefix), tuple(ids), prompts)
+        placed = in_turn(self.hardware.device, lambda: self._placed(prefix), is_reading=True)
+        self._known = Known(placed, tuple(ids), prompts)
 
     def _placed(self, prefix: Prefix) -> Prefix:
         """Return a saved prefix as this model reads it: on the devices of its layers, in its number of bits."""

@@ -36,7 +36,7 @@ SMALL_PARAMETERS = 200_000_000
 
 
 class Model:
-    """A causal language model on this machine.
+    """A causal language model on this machine, with so many ``parameters``.
 
     Several threads may generate at once: a call keeps its state to itself.
     """
@@ -77,6 +77,8 @@ class Model:
         if self.tokenizer.chat_template is None:
             raise ModelError(f"The model {self.name!r} has no chat template; choose an instruct or chat model.")
         self.context_length = int(self.net.config.get_text_config().max_position_embeddings)
+        # Counted now: taken over or replaced, weights are no parameters of the transformers model any more.
+        self.parameters = int(self.net.num_parameters())
         self.decoder = in_turn(self.hardware.device, lambda: self._make_decoder(beacon_ratio))
         # Counting has a tokenizer of its own: how control tokens are taken is a state of the tokenizer.
         self._counter = copy.deepcopy(self.tokenizer)
@@ -133,11 +135,6 @@ class Model:
             self.hardware.sparse_kernel(),
             small_memory=self.hardware.small_memory and forward is not None,
         )
-
-    @property
-    def parameters(self) -> int:
-        """Number of parameters."""
-        return int(self.net.num_parameters())
 
     @property
     def tokenizer_name(self) -> str:

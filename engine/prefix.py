@@ -19,7 +19,7 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 class Prefix:
     """Keys and values of one text, for every layer: tensors of shape [1, kv_heads, length, head_dim].
 
-    Where they are int8, a key is its 64 (head_dim) numbers times its scale; scales are [1, kv_heads, length, 1].
+    Where they are int8, a key is its head_dim numbers times its scale; scales are [1, kv_heads, length, 1].
     """
 
     keys: Tensors

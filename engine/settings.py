@@ -68,7 +68,7 @@ class Settings:
 
     @property
     def exact(self) -> bool:
-        """Whether models compute with their own weights only."""
+        """Whether weights and memories stay as the model has them."""
         return self.weights == "exact"
 
     @property

@@ -8,7 +8,8 @@
 Safetensors and JSON hold only data, so reading a bundle executes nothing. A bundle is written beside its place and
 moved there when complete, so there is never half a bundle (while an old one is replaced, there is a moment with none).
 The memory's tensors are memory-mapped, and their file's checksum is computed while others work with them already, so
-reading a bundle takes the same time however large its memory is.
+reading a bundle takes the same time however large its memory is (only a model that keeps memories in another number of
+bits converts it).
 """
 
 from __future__ import annotations

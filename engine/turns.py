@@ -6,11 +6,14 @@ of them sleep between operations instead of waiting awake: writing a token then 
 that computes goes through one thread, and only one pass at a time needs working memory.
 
 Pieces of questions go first, in the order they came. Reading, of which others may bring hours, goes on where they leave
-a gap, and otherwise has a share of the time.
+a gap, and otherwise has a share of the time. Gists that a model writes, and loading a model, count as questions. Beacon
+models are the exception: they compute in the thread of whoever asks.
 """
 
 from __future__ import annotations
 
+import atexit
+import os
 import threading
 import time
 from collections import deque
@@ -24,14 +27,20 @@ Result = TypeVar("Result")
 
 # The part of the time that reading has while questions are answered.
 _SHARE = 0.25
-# Seconds until the next piece of a question usually follows the last: its tokens are shown meanwhile.
-_GAP = 0.003
+# Seconds within which the next piece of a question follows the last: a token is shown meanwhile, by a busy program.
+_GAP = 0.05
+# Seconds that the end of the program waits for the piece of work that is being done.
+_LAST = 10
 
 
 class _Turns:
     """The thread and the work that waits for it."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with nothing to do and no thread yet."""
         self._questions: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._reading: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._came = threading.Condition()
@@ -48,8 +57,28 @@ class _Turns:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="models", daemon=True)
                 self._thread.start()
+                atexit.register(self._end)
             self._came.notify()
-        return future.result()
+        try:
+            return future.result()
+        finally:  # an exception's traceback leads here, and would keep the work and all it holds alive
+            del future, work
+
+    def _end(self) -> None:
+        """Let the thread do nothing more: one that is inside PyTorch when Python ends aborts the whole process."""
+        if self._thread is None:
+            return
+        arrived = threading.Event()
+
+        def last() -> None:
+            arrived.set()
+            threading.Event().wait()
+
+        with self._came:
+            self._questions.appendleft((Future(), last))
+            self._reading.clear()
+            self._came.notify()
+        arrived.wait(_LAST)
 
     def _run(self) -> None:
         while True:
@@ -79,6 +108,8 @@ class _Turns:
 
 
 _turns = _Turns()
+if hasattr(os, "register_at_fork"):  # a child process has the queues of its parent, but not its thread
+    os.register_at_fork(after_in_child=_turns.begin)
 
 
 def in_turn(device: Device, work: Callable[[], Result], is_reading: bool = False) -> Result:

@@ -78,8 +78,8 @@ class Verification:
         try:
             # Also when all was verified: who reads a mapping beyond the end of its file is killed by the system.
             compare_size(self._path, os.fstat(self._file.fileno()).st_size, self._size)
-            if self._sum.error is not None:
-                raise self._sum.error
+            if self._sum.problem is not None:
+                raise OSError(self._sum.problem)
         except OSError as error:
             raise BundleError(
                 f"The bundle {self._path.parent.name!r} cannot be read: {self._path.name} has the error "
@@ -102,11 +102,11 @@ class Verification:
 
 
 class _Sum:
-    """The SHA-256 sum of a file (hex) or why there is none, both None until ``settled``."""
+    """The SHA-256 sum of a file (hex) or why it cannot be read, both None until ``settled``."""
 
     def __init__(self) -> None:
         self.found: str | None = None
-        self.error: OSError | None = None
+        self.problem: str | None = None
         self.settled = threading.Event()
 
     def read(self, file: FileIO, stop: Stop | None = None) -> None:
@@ -121,7 +121,7 @@ class _Sum:
                 digest.update(memoryview(piece)[:count])
             self.found = digest.hexdigest()
         except OSError as error:
-            self.error = error
+            self.problem = error.strerror or str(error)
         self.settled.set()
 
 

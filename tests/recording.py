@@ -1,4 +1,4 @@
-"""A model's forward pass that keeps in mind what it was fed."""
+"""A model's forward pass that keeps in mind what it was fed, and the logits of what a decoder is fed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
+from engine.decoding import Decoder
 from engine.model import Model
 
 
@@ -35,3 +38,10 @@ def recorded(model: Model) -> Iterator[list[tuple[int, int]]]:
         yield recording.passes
     finally:
         model.decoder = decoder
+
+
+def prefill(decoder: Decoder, ids: torch.Tensor, mask: torch.Tensor, tail: Any) -> torch.Tensor:
+    """Feed [batch, n] ids as generation does; return the last logits [batch, vocabulary]."""
+    *_, logits = decoder._in_turns(decoder._feeding(ids, mask, tail, None))
+    assert isinstance(logits, torch.Tensor)
+    return logits

@@ -13,6 +13,7 @@ from engine.memory import Memory
 from engine.model import Model
 from engine.prefix import EMPTY
 from tests.conftest import make_tokenizer
+from tests.recording import prefill
 
 CONTEXT = "The tower was begun in 1867. The first keeper was Isolde Marrick. The door is saffron yellow. " * 6
 WINDOW = 64
@@ -131,7 +132,7 @@ def test_without_a_memory_it_is_the_model_it_was_made_from(model, folder):
     with torch.inference_mode():
         logits = stock(input_ids=torch.tensor([ids])).logits[0, -1]
         mask = torch.ones(1, len(ids), dtype=torch.long)
-        ours = model.decoder.prefill(torch.tensor([ids]), mask, model.decoder.forward.tail(EMPTY, 1, len(ids)))
+        ours = prefill(model.decoder, torch.tensor([ids]), mask, model.decoder.forward.tail(EMPTY, 1, len(ids)))
     torch.testing.assert_close(ours[0], logits, atol=1e-4, rtol=0)
 
 

@@ -15,10 +15,12 @@ from engine.attention import Tail
 from engine.errors import Cancelled
 from engine.events import Stop
 from engine.forward import Forward, forward_of
+from engine.hardware import detect
+from engine.linear import FewRowsLinear
 from engine.model import Model
 from engine.prefix import EMPTY, Prefix
 from engine.sampling import Sampling
-from tests.recording import recorded
+from tests.recording import prefill, recorded
 
 
 def stock(folder: Path, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
@@ -69,7 +71,7 @@ def test_rows_of_a_batch_give_what_each_gives_alone(tiny_model, lengths, block, 
     prefix, longest = decoder.read(before), max(lengths)
     ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    found = decoder.prefill(ids, mask, decoder.forward.tail(prefix, len(rows), longest))
+    found = prefill(decoder, ids, mask, decoder.forward.tail(prefix, len(rows), longest))
     for logits, row in zip(found, rows, strict=True):
         torch.testing.assert_close(logits, plain(net, before + row), atol=2e-5, rtol=0)
 
@@ -101,19 +103,43 @@ def test_rows_that_have_ended_leave_the_batch_and_the_others_go_on_as_alone(fami
     assert batches[-1] == sum(len(row) == max(map(len, expected)) for row in expected) < 4
 
 
-def test_a_small_prefix_changes_logits_little(tiny_model):
-    before, ids = ids_of(80, 3), ids_of(7)
-    prefix = tiny_model.decoder.read(before)
-    exact, small = (fed(tiny_model.decoder.forward, ids, [7], p) for p in (prefix, prefix.small()))
-    assert not torch.equal(exact, small)
-    assert float((exact - small).norm() / exact.norm()) < 0.05
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_small_prefix_is_read_as_what_it_stands_for(family_model, rows):
+    before, ids = ids_of(80, 3), torch.tensor([ids_of(7, row) for row in range(rows)])
+    small = family_model.decoder.read(before).small()
+    found, expected = (
+        prefill(family_model.decoder, ids, torch.ones_like(ids), family_model.decoder.forward.tail(prefix, rows, 7))
+        for prefix in (small, small.full(torch.float32))
+    )
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
 
 
-def test_queries_take_turns_where_scores_would_fill_the_memory(family_model, monkeypatch):
-    ids = ids_of(90)
-    expected = fed(family_model.decoder.forward, ids, [60, 30])
-    monkeypatch.setattr(attention, "_SCORES", 1000)
-    torch.testing.assert_close(fed(family_model.decoder.forward, ids, [60, 30]), expected, atol=2e-5, rtol=0)
+@pytest.mark.parametrize("small_weights", [False, True])
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
+def test_bfloat16_is_as_near_to_float32_as_that_of_transformers(family, small_weights, tiny_folder_of):
+    folder, ids = tiny_folder_of(family), ids_of(90)
+    exact, theirs = plain(stock(folder), ids), plain(stock(folder, torch.bfloat16), ids)
+    forward = forward_of(stock(folder, torch.bfloat16), small_weights)
+    few = all(
+        isinstance(product.__self__, FewRowsLinear) for product in (forward.layers[0].qkv, forward.layers[0].down)
+    )
+    assert few is small_weights
+    for sizes in ([90], [80] + [1] * 10):
+        found = fed(forward, ids, sizes)
+        allowed = 2 * float((theirs - exact).norm()) + (0.02 * float(exact.norm()) if small_weights else 0)
+        assert float((found - exact).norm()) < allowed
+
+
+@pytest.mark.parametrize("scores", [1000, 3000])
+@pytest.mark.parametrize("past", [0, 41])
+def test_queries_take_turns_where_scores_would_fill_the_memory(family_model, past, scores, monkeypatch):
+    decoder, net = family_model.decoder, stock(family_model.folder)
+    before, rows = ids_of(past, 9), [ids_of(60), ids_of(60, 1)]
+    prefix, ids = decoder.read(before), torch.tensor(rows)
+    monkeypatch.setattr(attention, "_SCORES", scores)
+    found = prefill(decoder, ids, torch.ones_like(ids), decoder.forward.tail(prefix, 2, 60))
+    for logits, row in zip(found, rows, strict=True):
+        torch.testing.assert_close(logits, plain(net, before + row), atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +164,9 @@ def test_queries_take_turns_where_scores_would_fill_the_memory(family_model, mon
         ("llama", {"attention_bias": True}, True),
         ("qwen3", {"head_dim": 32}, True),
         ("llama", {"mlp_bias": True}, True),
+        ("llama", {"num_key_value_heads": 1}, True),
         ("llama", {"hidden_act": "gelu"}, False),
+        ("llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}}, False),
         ("mistral", {"sliding_window": 16}, False),
     ],
 )
@@ -156,9 +184,33 @@ def test_variants_of_a_family_are_computed_right_or_left_to_transformers(
     AutoTokenizer.from_pretrained(tiny_folder_of(family)).save_pretrained(tmp_path)
     model, ids = Model(str(tmp_path), hardware=hardware32), ids_of(90)
     assert isinstance(model.decoder.forward, Forward) is ours
+    assert model.parameters == sum(parameter.numel() for parameter in stock(tmp_path).parameters())
     if ours:
-        found = fed(model.decoder.forward, ids, [60, 29, 1])
-        torch.testing.assert_close(found, plain(stock(tmp_path), ids), atol=5e-5, rtol=0)
+        expected = plain(stock(tmp_path), ids)
+        torch.testing.assert_close(fed(model.decoder.forward, ids, [60, 29, 1]), expected, atol=5e-5, rtol=0)
+        prefix, twice = model.decoder.read(ids[:50]), torch.tensor([ids[50:]] * 2)
+        rows = prefill(model.decoder, twice, torch.ones_like(twice), model.decoder.forward.tail(prefix, 2, 40))
+        torch.testing.assert_close(rows, expected.expand(2, -1), atol=5e-5, rtol=0)
+
+
+def test_layers_that_are_more_than_their_weights_are_left_to_transformers(tiny_model_dir):
+    class Adapted(torch.nn.Linear):
+        pass
+
+    hooked, adapted, mixed = (stock(tiny_model_dir) for _ in range(3))
+    hooked.model.layers[1].mlp.up_proj.register_forward_hook(lambda *_: None)
+    adapted.model.layers[2].self_attn.v_proj.__class__ = Adapted
+    mixed.model.layers[0].self_attn.o_proj.to(torch.float16)
+    assert [forward_of(net, small_weights=False) for net in (hooked, adapted, mixed)] == [None] * 3
+
+
+def test_a_model_of_another_family_with_small_weights_counts_its_parameters_all_the_same(tiny_folder_of, tmp_path):
+    config = AutoConfig.from_pretrained(tiny_folder_of("llama"))
+    config.hidden_act = "gelu"
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny_folder_of("llama")).save_pretrained(tmp_path)
+    found = replace(detect("cpu", threads=2), dtype="bfloat16", small_weights=True)
+    assert Model(str(tmp_path), hardware=found).parameters == sum(p.numel() for p in stock(tmp_path).parameters())
 
 
 def test_the_model_it_took_its_weights_from_refuses_to_run(tiny_model):

@@ -19,6 +19,7 @@ from engine.forward import Forward
 from engine.model import Model
 from engine.prefix import EMPTY, Prefix
 from engine.sampling import Sampling
+from tests.recording import prefill
 
 STEPS = 10
 PREFIX = "The tower was begun in 1867, after the harbour council found an engineer who was willing to live on the rock."
@@ -52,7 +53,7 @@ def logits_of(model: Model, rows: list[list[int]], prefix: Prefix) -> torch.Tens
     longest = max(map(len, rows))
     ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    return model.decoder.prefill(ids, mask, model.decoder.forward.tail(prefix, len(rows), longest))
+    return prefill(model.decoder, ids, mask, model.decoder.forward.tail(prefix, len(rows), longest))
 
 
 def greedy(model: Model, rows: list[list[int]], prefix: Prefix, steps: int = STEPS) -> list[list[int]]:
@@ -187,7 +188,7 @@ def test_the_prefix_is_not_copied_into_the_cache(family_model):
 def test_a_frozen_prefix_keeps_no_empty_tail_alive(tiny_model):
     cache = tiny_model.decoder.forward.tail(EMPTY, 1, 500)
     ids = torch.ones(1, 5, dtype=torch.long)
-    tiny_model.decoder.prefill(ids, torch.ones_like(ids), cache)
+    prefill(tiny_model.decoder, ids, torch.ones_like(ids), cache)
     prefix = cache.freeze()
     assert prefix.length == 5
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage() for t in (*prefix.keys, *prefix.values)}

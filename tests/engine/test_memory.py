@@ -161,7 +161,7 @@ def test_a_memory_in_eight_bits_is_loaded_where_memories_are_whole_and_the_other
         ):
             assert float((ours - theirs).norm() / ours.norm()) < 0.02
     more = f"{CONTEXT} It is read again from there."
-    assert count_read(other, more) < 40, "it goes on from what was loaded"
+    assert count_read(other, more) < count_read(Memory(tiny_model), more) - 20, "it goes on from what was loaded"
 
 
 def small_memories(model: Model, wanted: bool) -> Model:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -54,7 +63,8 @@ def test_what_work_raises_reaches_who_asked_and_the_thread_goes_on():
     assert in_turn("cpu", lambda: 1) == 1
 
 
-def test_a_question_goes_before_reading_that_came_earlier_and_reading_has_a_share():
+@pytest.mark.parametrize("pause", [0, 0.01])
+def test_a_question_goes_before_reading_that_came_earlier_and_reading_has_a_share(pause):
     done: list[str] = []
     over = threading.Event()
 
@@ -72,12 +82,13 @@ def test_a_question_goes_before_reading_that_came_earlier_and_reading_has_a_shar
     began = time.monotonic()
     for _ in range(60):
         piece("asked", 0.005)
+        time.sleep(pause)  # what follows a token in the program that asks
     seconds, order = time.monotonic() - began, list(done)
     over.set()
     reader.join()
     assert order.count("asked") == 60
-    assert 2 <= order.count("read") <= 12, "a quarter of the time, where turns of its own would be 60"
-    assert seconds < 60 * 0.025, "less than with a turn of reading after each"
+    assert 2 <= order.count("read") <= 60 * (0.007 + pause) / 0.06, "a quarter of the time and not a turn after each"
+    assert seconds < 60 * (0.02 + pause)
 
 
 def test_generating_and_reading_compute_on_that_thread_only(tiny_model):
@@ -96,3 +107,96 @@ def test_generating_and_reading_compute_on_that_thread_only(tiny_model):
     seen.clear()
     list(decoder.steps([[21, 22], [23]], Sampling(3), prefix))
     assert seen == {thread_of()}
+
+
+def test_work_that_failed_is_not_kept_alive():
+    class Memory:
+        pass
+
+    held = Memory()
+    told = weakref.ref(held)
+
+    def fail(memory: Memory) -> None:
+        raise KeyError("lamp")
+
+    gc.disable()
+    try:
+        with suppress(KeyError):
+            in_turn("cpu", partial(fail, held))
+        del held
+        in_turn("cpu", lambda: None)
+        assert told() is None
+    finally:
+        gc.enable()
+
+
+LOOP = """
+import sys, torch
+from engine.turns import in_turn
+numbers = torch.randn(600, 600)
+def work():
+    for _ in range(5): torch.linalg.svd(numbers)
+in_turn("cpu", lambda: None)
+print("ready", flush=True)
+try:
+    while True: in_turn("cpu", work)
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+FORK = """
+import os
+from engine.turns import in_turn
+in_turn("cpu", lambda: None)
+child = os.fork()
+if not child:
+    os._exit(in_turn("cpu", lambda: 5))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def python(code: str) -> subprocess.Popen[str]:
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        preexec_fn=heeding,
+    )
+
+
+def test_a_program_that_is_interrupted_while_something_is_computed_ends_as_it_wants_to():
+    with python(LOOP) as process:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.7)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    assert (process.returncode, told) == (7, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_process_has_a_thread_of_its_own():
+    with python(FORK) as process:
+        told, problem = process.communicate(timeout=60)
+    assert told == "5\n", problem
+
+
+ASK = """
+import os
+from engine import MemoRAGLite
+def threads(): return len(os.listdir("/proc/self/task"))
+pipeline = MemoRAGLite()
+pipeline.memorize("The tower was begun in 1867. The first keeper was Isolde Marrick. " * 40)
+before = threads()
+pipeline("Who was the first keeper?", max_new_tokens=8)
+print(threads() - before)
+"""
+
+
+@pytest.mark.models
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted where Linux shows them")
+def test_asking_starts_no_other_thread_that_computes():
+    with python(ASK) as process:
+        told, problem = process.communicate(timeout=120)
+    assert told == "0\n", problem
