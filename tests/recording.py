@@ -1,14 +1,17 @@
-"""A model's forward pass that keeps in mind what it was fed, and the logits of what a decoder is fed."""
+"""A model's forward pass that keeps in mind what it was fed, that of transformers, and the logits of a decoder."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from transformers import AutoModelForCausalLM
 
+from engine import kv
 from engine.decoding import Decoder
 from engine.model import Model
 
@@ -45,3 +48,11 @@ def prefill(decoder: Decoder, ids: torch.Tensor, mask: torch.Tensor, tail: Any) 
     *_, logits = decoder._in_turns(decoder._feeding(ids, mask, tail, None))
     assert isinstance(logits, torch.Tensor)
     return logits
+
+
+def run_by_transformers(model: Model) -> Model:
+    """Return the same float32 model, run as transformers has it, with a shared prefix."""
+    twin, net = copy.copy(model), AutoModelForCausalLM.from_pretrained(model.folder, dtype=torch.float32).eval()
+    net.set_attn_implementation(kv.SHARED_PREFIX)
+    twin.decoder = replace(model.decoder, net=net, forward=kv.StockForward(net, shares_prefix=True))
+    return twin

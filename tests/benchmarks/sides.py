@@ -15,7 +15,7 @@ from engine.chunking import split
 from engine.decoding import Decoder
 from engine.documents import Document
 from engine.events import Token
-from engine.gist import STRETCH_TOKENS
+from engine.gist import GIST_TOKENS, STRETCH_TOKENS
 from engine.hardware import detect
 from engine.memorizer import GistMemorizer
 from engine.prompt import render
@@ -90,7 +90,9 @@ class Ours:
         made = self.pipeline.memorizer
         if made.gists == "abstractive":
             parts = len(split([Document("text", text)], STRETCH_TOKENS, made.model.token_spans, across_marks=True))
-            most = parts * (self.limits.gist + 1) - 1  # and a token between two
+            # Gists of that limit each, and a token between two. Tokens that are forced give a text of more tokens, of
+            # which no gists of gists shall be made.
+            most = parts * (self.limits.gist + 1) * (2 if self.limits.gist == GIST_TOKENS else 1) - 1
             self.pipeline.memorizer = SameLimits(made.model, made.encoder, made.chunk_size, made.gists, most)
         self.decoder.count()
         seconds, _ = timed(lambda: self.pipeline.memorize(text))

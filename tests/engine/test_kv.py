@@ -19,7 +19,7 @@ from engine.forward import Forward
 from engine.model import Model
 from engine.prefix import EMPTY, Prefix
 from engine.sampling import Sampling
-from tests.recording import prefill
+from tests.recording import prefill, run_by_transformers
 
 STEPS = 10
 PREFIX = "The tower was begun in 1867, after the harbour council found an engineer who was willing to live on the rock."
@@ -73,21 +73,13 @@ def reference(family_model):
     return stock(str(family_model.folder))
 
 
-def as_stock(model: Model) -> Model:
-    """The same model, run as transformers has it, with a shared prefix."""
-    twin, net = copy.copy(model), stock(str(model.folder))
-    net.set_attn_implementation(kv.SHARED_PREFIX)
-    twin.decoder = replace(model.decoder, forward=kv.StockForward(net, shares_prefix=True))
-    return twin
-
-
 @pytest.fixture(scope="module", params=["ours", "shared", "joined"])
 def model(request, family_model, hardware32):
     """Our own forward pass, that of transformers with a shared prefix, or one whose attention cannot share it."""
     if request.param != "joined":
         assert family_model.decoder.shares_prefix
         assert isinstance(family_model.decoder.forward, Forward)
-        return endless(family_model if request.param == "ours" else as_stock(family_model))
+        return endless(family_model if request.param == "ours" else run_by_transformers(family_model))
     joined = Model(str(family_model.folder), hardware=replace(hardware32, attention="eager"))
     assert not joined.decoder.shares_prefix
     return endless(joined)
@@ -177,7 +169,7 @@ def test_a_sliding_window_is_kept_when_it_cannot_share(tmp_path, tiny_folder_of,
 def test_the_prefix_is_not_copied_into_the_cache(family_model):
     past, _ = ids_of(family_model)
     prefix = family_model.read(past)
-    cache = as_stock(family_model).decoder.forward.tail(prefix, 3, 32)
+    cache = run_by_transformers(family_model).decoder.forward.tail(prefix, 3, 32)
     keys = torch.randn(3, 2, 4, prefix.keys[0].shape[-1])
     found, _ = cache.layers[0].update(keys, keys)
     assert found.shape[-2] == 4, "attention is given the tail alone"

@@ -14,6 +14,7 @@ from torch.nn.functional import normalize, scaled_dot_product_attention
 from engine import sparse
 from engine.hardware import detect
 from engine.sampling import Sampling
+from tests.recording import run_by_transformers
 
 DIM = 16
 N = 300
@@ -150,7 +151,7 @@ def test_a_long_text_is_read_sparsely_and_a_question_after_it_exactly(tiny_model
         calls.append(given[0].shape[2])
         return masked_attention(*given)
 
-    decoder = replace(tiny_model.decoder, sparse_kernel=kernel)
+    decoder = replace(run_by_transformers(tiny_model).decoder, sparse_kernel=kernel)
     ids = [5 + n % 400 for n in range(300)]
     exact = tiny_model.decoder.read(ids)
     seen = []
