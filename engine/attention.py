@@ -99,6 +99,8 @@ class Pass:
         self._prefix, self._scale = tail.prefix, tail.heads.dim**-0.5
         begin, end = tail.used, tail.used + n
         seen = min(tail.capacity, -(-end // _SHAPE) * _SHAPE)
+        if n == 1 and 2 * seen > tail.capacity:  # a part of a tail would be copied for every product
+            seen = tail.capacity
         self._new_keys, self._new_values = (
             tail.by_row(t)[:, :, :, begin:end].unbind(0) for t in (tail.keys, tail.values)
         )
