@@ -136,7 +136,7 @@ def detect(
     small = chosen == "cpu" and dtype == "bfloat16" and not load_in_4bit and not exact
     if small:
         reasons.append("4- and 8-bit weights for writing, because this CPU reads them faster")
-        reasons.append("an 8-bit memory, which takes half the space")
+        reasons.append("an 8-bit memory, in half the space, for models of the Llama family")
     count = threads or _cores()
     torch.set_num_threads(count)
     return Hardware(
