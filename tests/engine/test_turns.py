@@ -87,7 +87,8 @@ def test_a_question_goes_before_reading_that_came_earlier_and_reading_has_a_shar
     over.set()
     reader.join()
     assert order.count("asked") == 60
-    assert 2 <= order.count("read") <= 60 * (0.007 + pause) / 0.06, "a quarter of the time and not a turn after each"
+    # A quarter of the time in pieces of 20 ms, and some more where a busy machine delays who asks; not one after each.
+    assert 2 <= order.count("read") <= min(30, seconds / 0.05)
     assert seconds < 60 * (0.02 + pause)
 
 
