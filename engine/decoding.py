@@ -1,7 +1,7 @@
 """Token ids in, token ids out: reading and writing with a causal language model.
 
-A plain loop over forward passes, so that it can be stopped between any two of them, can start from a shared KV prefix,
-and yields tokens without a second thread. Knows nothing about text.
+Plain loops over forward passes, so that they can be stopped between any two of them and can start from a shared KV
+prefix. On a CPU each pass waits for its turn on the thread that computes (turns.py). Knows nothing about text.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def forward_of(net: Any, small_weights: bool) -> Forward | None:  # noqa: ANN401
         tuple(_layer(layer, small_weights) for layer in inner.layers),
         _norm(inner.norm),
         (quickened(head) if small_weights else head).forward,
-        inner.rotary_emb,
+        rotary,
         heads,
     )
 

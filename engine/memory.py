@@ -212,12 +212,10 @@ class Memory(Model, Recaller):
     def _placed(self, prefix: Prefix) -> Prefix:
         """Return a saved prefix as this model reads it: on the devices of its layers, in its number of bits."""
         devices, dtype = self.layer_devices(), self.hardware.torch_dtype
-        if not self.decoder.small_memory and prefix.is_small:
-            prefix = prefix.full(dtype)
-        elif self.decoder.small_memory:
-            prefix = prefix.small()
+        if self.decoder.small_memory:
+            return prefix.small()
         if prefix.is_small:
-            return prefix
+            prefix = prefix.full(dtype)
         keys, values = (
             tuple(t.to(device, dtype) for t, device in zip(some, devices, strict=True))
             for some in (prefix.keys, prefix.values)
