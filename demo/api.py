@@ -84,7 +84,8 @@ class Api:
         generator: str = text.LOCAL,
         temperature: float = 0.0,
         max_new_tokens: int = 256,
-        mode: Literal["memorag", "rag", "qa", "summarize"] = "memorag",
+        mode: Literal["memorag", "rag", "qa", "summarize", "full"] = "memorag",
+        compare: bool = False,
         request: gr.Request | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Ask a question about a corpus; the answer streams.
@@ -95,13 +96,18 @@ class Api:
             generator: who writes the answer: "local", or one given to /connect before.
             temperature: 0 (most certain) to 2 (most varied).
             max_new_tokens: longest answer in tokens, 10 to 1024.
-            mode: "memorag" (clues, then evidence), "rag" (evidence only), "qa" (memory only) or "summarize".
+            mode: "memorag" (clues from the memory, then evidence), "rag" (the passages nearest to the question), "qa"
+                (the memory alone), "summarize" (the whole text by its key points) or "full" (the generator reads the
+                whole text, where it fits).
+            compare: whether "rag" answers too, after ``mode`` and with the same generator and limits.
 
         Returns:
-            A stream of objects: stage, status, clues, evidence (number, text, document, page, section), answer so far,
-            and at the end timings in seconds. Every [n] in the answer is the number of a piece of evidence.
+            A stream of objects: stage ("done" in the last), status, clues, evidence (number, text, document, page,
+            section), answer so far, and at the end timings in seconds. Every [n] in the answer is the number of a piece
+            of evidence. With ``compare``, plain holds the answer, evidence and timings of "rag" once it has begun, and
+            problem, a sentence where it broke off; else plain is null.
         """
-        asked = Question(question, corpus, generator, temperature, max_new_tokens, mode)
+        asked = Question(question, corpus, generator, temperature, max_new_tokens, mode, compare)
         last: dict[str, Any] = {}
         try:
             for reply in session.ask(self.service, self.visitors.get(session_of(request)), asked):
@@ -151,12 +157,21 @@ def _uploaded(file: Any) -> Path:  # noqa: ANN401 - Gradio gives a plain dict
 
 
 def _reply_object(reply: Reply) -> dict[str, Any]:
+    plain = reply.plain
     return {
         "stage": reply.stage,
         "status": reply.status if reply.stage in ("models", "done") else text.STAGES[reply.stage],
         "clues": [asdict(clue) for clue in reply.clues or ()],
+        **_answer_object(reply),
+        "plain": None if plain is None else _answer_object(plain) | {"problem": plain.problem},
+    }
+
+
+def _answer_object(reply: Reply) -> dict[str, Any]:
+    return {
         "evidence": [asdict(passage) for passage in reply.passages or ()],
         "answer": reply.answer,
+        "marks": [asdict(mark) for mark in reply.final.marks] if reply.final else [],
         "timings": dict(reply.final.timings) if reply.final else {},
     }
 

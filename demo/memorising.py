@@ -101,6 +101,7 @@ def _memorising(corpus: str, title: str, at: Snapshot, service: Service, visitor
         pipeline = service.pipeline(corpus, visitor.name)
         tokens = f"{pipeline.stats['context_tokens']:,}" if pipeline is not None else "?"
         status = text.MEMORISED.format(title=title, tokens=tokens, seconds=f"{at.seconds:.1f}")
+        status += service.unread_note(corpus)
     elif at.state == "stopped":
         status = text.MEMORISING_STOPPED
     else:
@@ -146,4 +147,5 @@ def open_corpus(service: Service, visitor: Visitor, corpus: str) -> Iterator[Mem
             raise error
     pipeline = service.pipeline(corpus, visitor.name)
     tokens = f"{pipeline.stats['context_tokens']:,}" if pipeline is not None else "?"
-    yield Memorising(corpus, title, "done", text.READY.format(title=title, tokens=tokens), "done", 1.0)
+    status = text.READY.format(title=title, tokens=tokens) + service.unread_note(corpus)
+    yield Memorising(corpus, title, "done", status, "done", 1.0)

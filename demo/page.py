@@ -13,6 +13,7 @@ import gradio as gr
 
 from demo import memorising, render, session, text
 from demo.api import session_of, was_uploaded
+from demo.compare import comparison
 from demo.generators import Connection
 from demo.service import Service
 from demo.session import Question, Reply
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from engine.memorag_lite import MemoRAGLite
 
 Update = Any  # a component's update, or nothing to change
+COMPARE_TAB = "compare"
 
 
 class Page:
@@ -53,7 +55,8 @@ class Page:
             return render.status(text.CHOOSE), False
         if (pipeline := self.service.pipeline(corpus, visitor.name)) is not None:
             tokens = f"{pipeline.stats['context_tokens']:,}"
-            return render.status(text.READY.format(title=titles[corpus], tokens=tokens)), False
+            line = text.READY.format(title=titles[corpus], tokens=tokens) + self.service.unread_note(corpus)
+            return render.status(line), False
         if not self.service.is_loaded:
             return render.status(text.LOADING, "busy"), True
         at = self.service.open(corpus).snapshot()
@@ -66,15 +69,18 @@ class Page:
         if not self.service.is_open(corpus):
             return gr.skip()
         pipeline = self.service.pipeline(corpus, visitor.name)
-        return self._memory(pipeline, self.service.titles(visitor.name)[corpus], None)
+        return self._memory(pipeline, corpus, self.service.titles(visitor.name)[corpus], None)
 
-    @staticmethod
-    def _memory(pipeline: MemoRAGLite | None, title: str, clues: Sequence[Clue] | None) -> str:
+    def _memory(self, pipeline: MemoRAGLite | None, corpus: str, title: str, clues: Sequence[Clue] | None) -> str:
         if pipeline is None:
             return render.memory(None, title, clues)
         choices = {"Model": pipeline.model.reason, "Retriever": pipeline.encoder.reason}
         choices["Hardware"] = str(pipeline.encoder.hardware)
-        return render.memory(pipeline.stats, title, clues, choices)
+        shown = render.memory(pipeline.stats, title, clues, choices)
+        if (language := self.service.unread_language(corpus)) is not None:
+            retriever = pipeline.encoder.name.rpartition("/")[2]
+            shown = render.hint(text.UNREAD.format(retriever=retriever, language=language)) + shown
+        return shown
 
     def choose(self, corpus: str, request: gr.Request) -> tuple[Update, Update, str, Update]:
         """Switch to a corpus: its examples, memory and status."""
@@ -144,7 +150,12 @@ class Page:
         first = next(iter(titles), "")
         dropdown = gr.Dropdown(choices=choices, value=first or None)
         chat = gr.Chatbot(value=[], examples=self.examples(first))
-        panels = (render.evidence(None), render.memory(None, "", None), render.run(None, "", 0, 0))
+        panels = (
+            render.evidence(None),
+            comparison(None, None),
+            render.memory(None, "", None),
+            render.run(None, "", 0, 0),
+        )
         buttons = (
             gr.Button(interactive=False),
             gr.Button(visible=False),
@@ -167,44 +178,51 @@ class Page:
         temperature: float,
         max_new_tokens: float,
         mode: Task,
+        compare: bool,
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
-        """Answer; yields (chat, question box, status, ask button, stop button, evidence, memory, run)."""
+        """Answer; yields (chat, question box, status, ask button, stop button, evidence, compare, memory, run, tabs).
+
+        The tab with both answers comes to the front once, when the second one begins.
+        """
         visitor = self.visitor(request)
-        question = Question(query, corpus or "", generator, temperature, int(max_new_tokens), mode)
+        question = Question(query, corpus or "", generator, temperature, int(max_new_tokens), mode, compare)
         chat = [*render.without_links(history), {"role": "user", "content": query}]
         busy = (gr.Button(visible=False), gr.Button(visible=True))
         idle = (gr.Button(visible=True), gr.Button(visible=False))
-        untouched = (gr.skip(), gr.skip(), gr.skip())
-        panels: tuple[Any, ...] = (render.evidence(None), gr.skip(), gr.skip())
+        untouched = (gr.skip(),) * 5
+        panels: tuple[Any, ...] = (render.evidence(None), comparison(None, None), gr.skip(), gr.skip(), gr.skip())
         reply: Reply | None = None
+        is_in_front = False
         try:
             given = Connection(model or "", Secret(key or ""), address or "")
             for reply in session.ask(self.service, visitor, question, given):
                 # The box is emptied once: what is typed while the answer runs stays there.
-                box = "" if panels is not untouched else gr.skip()
-                line = render.status(reply.status, "busy" if reply.final is None else "idle")
+                box = gr.skip() if panels is untouched else ""
+                line = render.status(reply.status, "idle" if reply.stage == "done" else "busy")
                 if reply.passages is not None:
-                    yield ([*chat, *render.messages(reply)], box, line, *busy, *self._panels(reply, question, visitor))
-                else:
-                    yield ([*chat, *render.messages(reply)], box, line, *busy, *panels)
+                    tab = gr.skip() if reply.plain is None or is_in_front else gr.Tabs(selected=COMPARE_TAB)
+                    is_in_front = reply.plain is not None
+                    panels = (*self._panels(reply, question, visitor), tab)
+                yield ([*chat, *render.messages(reply)], box, line, *busy, *panels)
                 panels = untouched
         except Exception as error:  # shown in words; the question goes back into its box
             kept = [*chat, *render.messages(_settled(reply))] if reply is not None and reply.answer else history
             yield (kept, query, render.status(session.sentence(error), "error"), *idle, *untouched)
             return
         if reply is not None:
-            line = render.status(reply.status)
-            yield ([*chat, *render.messages(reply)], gr.skip(), line, *idle, *self._panels(reply, question, visitor))
+            shown = (*self._panels(reply, question, visitor), gr.skip())
+            yield ([*chat, *render.messages(reply)], gr.skip(), render.status(reply.status), *idle, *shown)
 
     def _panels(self, reply: Reply, question: Question, visitor: Visitor) -> tuple[Any, ...]:
-        """Return (evidence, memory, run) for an answer so far; what did not change is sent only as a difference."""
+        """Return (evidence, compare, memory, run) for an answer so far; only differences are sent to the page."""
         pipeline = self.service.pipeline(question.corpus, visitor.name)
         title = self.service.titles(visitor.name).get(question.corpus, "")
         name = text.NAMES[question.generator]
         return (
-            render.evidence(reply.passages, reply.answer),
-            self._memory(pipeline, title, reply.clues),
+            render.evidence(reply.passages, reply.answer, reply.final.marks if reply.final is not None else ()),
+            comparison(reply, question),
+            self._memory(pipeline, question.corpus, title, reply.clues),
             render.run(reply.final, name, question.temperature, question.max_new_tokens),
         )
 
@@ -219,9 +237,15 @@ class Page:
 
     @staticmethod
     def cleared() -> tuple[Any, ...]:
-        """Empty what belonged to the conversation; returns (status, ask button, stop button, evidence, run)."""
+        """Empty what belonged to the conversation; returns (status, ask and stop button, evidence, compare, run)."""
         buttons = (gr.Button(visible=True), gr.Button(visible=False))
-        return (render.status(text.CLEARED), *buttons, render.evidence(None), render.run(None, "", 0, 0))
+        panels = (render.evidence(None), comparison(None, None), render.run(None, "", 0, 0))
+        return (render.status(text.CLEARED), *buttons, *panels)
+
+    @staticmethod
+    def mode_info(mode: str) -> Update:
+        """Say what the chosen mode does and when to take it."""
+        return gr.Dropdown(info=text.MODE_INFOS[mode])
 
     @staticmethod
     def fields(generator: str) -> tuple[Update, Update, Update]:

@@ -10,14 +10,15 @@ from typing import Any, Literal
 from demo import text
 from demo.memorising import Memorising
 from demo.session import Reply
-from engine.citation import cited
-from engine.events import Answer, Clue, Passage
+from engine.events import Answer, Clue, Mark, Passage, Source
+from engine.markers import cited
 
 Message = dict[str, Any]
 _CITATION = re.compile(r"\[([0-9]{1,3})\]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 _LINK = re.compile(r"\[\\\[([0-9]{1,3})\\\]\]\(#passage-[0-9]{1,3}\)")
 _CLUE_CHARACTERS = 140
+_UNCITED = '<span class="uncited" title="{title}">'
 
 
 def status(line: str, kind: Literal["idle", "busy", "error"] = "idle", share: float | None = None) -> str:
@@ -34,18 +35,21 @@ def hint(line: str) -> str:
     return f'<p class="hint">{escape(line)}</p>'
 
 
-def evidence(passages: Sequence[Passage] | None, answer: str = "") -> str:
-    """Return the numbered passages; those the answer cites stand out."""
+def evidence(passages: Sequence[Passage] | None, answer: str = "", marks: Sequence[Mark] = ()) -> str:
+    """Return the numbered passages; those the answer cites stand out, and in them the sentences that support it."""
     if passages is None:
         return hint(text.EVIDENCE_EMPTY)
     if not passages:
         return hint(text.NO_EVIDENCE)
     used = cited(answer)
-    return "".join(_card(passage, passage.number in used) for passage in passages)
+    sources = [source for mark in marks for source in mark.sources]
+    note = hint(text.UNCITED_NOTE) if any(not mark.sources for mark in marks) else ""
+    cards = (_card(p, p.number in used, [s for s in sources if s.passage == p.number]) for p in passages)
+    return note + "".join(cards)
 
 
-def _card(passage: Passage, used: bool) -> str:
-    place = [f"page {passage.page}"] if passage.page is not None else []
+def _card(passage: Passage, used: bool, sources: Sequence[Source]) -> str:
+    place = _pages(passage, sources)
     place += [escape(passage.section)] if passage.section else []
     found = [query for query in passage.found_by if query != "question"]
     tags = ["question"] if len(found) < len(passage.found_by) else []
@@ -56,8 +60,27 @@ def _card(passage: Passage, used: bool) -> str:
         f"{' - ' if place else ''}{', '.join(place)}</span>"
         + "".join(f'<span class="tag" title="{escape(" / ".join(passage.found_by))}">{tag}</span>' for tag in tags)
         + ('<span class="tag">cited</span>' if used else "")
-        + f"</header><p>{escape(passage.text)}</p></article>"
+        + f"</header><p>{_highlighted(passage.text, sources)}</p></article>"
     )
+
+
+def _pages(passage: Passage, sources: Sequence[Source]) -> list[str]:
+    """Return the page of a passage; where it goes over several, those of the sentences that support the answer."""
+    pages = sorted({source.page for source in sources if source.page is not None})
+    if not pages:
+        return [f"page {passage.page}"] if passage.page is not None else []
+    return [f"page{'s' if len(pages) > 1 else ''} {', '.join(map(str, pages))}"]
+
+
+def _highlighted(passage: str, sources: Sequence[Source]) -> str:
+    """Return the text of a passage with the sentences marked that support the answer; they may overlap."""
+    shown, at = "", 0
+    for start, end in sorted((source.start, source.end) for source in sources):
+        start, end = max(start, at), min(end, len(passage))
+        if start < end:
+            shown += f"{escape(passage[at:start])}<mark>{escape(passage[start:end])}</mark>"
+            at = end
+    return shown + escape(passage[at:])
 
 
 def memory(
@@ -124,7 +147,8 @@ def messages(reply: Reply) -> list[Message]:
         found = "" if reply.passages is None else f"{len(reply.passages)} passages"
         shown.append(_thought(text.THOUGHT_EVIDENCE, found, reply.passages is None, reply.evidence_seconds))
     if reply.answer:
-        shown.append({"role": "assistant", "content": answer_markdown(reply.answer)})
+        marks = reply.final.marks if reply.final is not None else ()
+        shown.append({"role": "assistant", "content": answer_markdown(reply.answer, marks)})
     return shown
 
 
@@ -155,9 +179,22 @@ def without_links(history: Sequence[Any]) -> list[Any]:
     return [message | {"content": unlinked(message["content"])} for message in history]
 
 
-def answer_markdown(answer: str) -> str:
-    """Return an answer as Markdown that shows its text as it is, with citations linked to their passages."""
-    parts = _CITATION.split(answer)
+def answer_markdown(answer: str, marks: Sequence[Mark] = ()) -> str:
+    """Return an answer as Markdown that shows its text as it is, with citations linked to their passages.
+
+    Sentences that cite nothing get a quiet mark, once ``marks`` tell which they are.
+    """
+    shown, at = "", 0
+    for mark in marks:
+        if not mark.sources and at <= mark.start < mark.end <= len(answer):
+            shown += _linked(answer[at : mark.start]) + _UNCITED.format(title=escape(text.UNCITED))
+            shown += _linked(answer[mark.start : mark.end]) + "</span>"
+            at = mark.end
+    return shown + _linked(answer[at:])
+
+
+def _linked(part: str) -> str:
+    parts = _CITATION.split(part)
     shown = [_plain(part) if i % 2 == 0 else f"[\\[{part}\\]](#passage-{part})" for i, part in enumerate(parts)]
     return "".join(shown)
 

@@ -37,11 +37,16 @@ _SWEEP_SECONDS = 60
 
 @dataclass
 class Held:
-    """One corpus in memory. ``owner`` is a visitor's id, or None for a ready-made corpus."""
+    """One corpus in memory.
+
+    ``owner`` is a visitor's id, or None for a ready-made corpus; ``is_read`` says whether the retriever reads its
+    language, None where that is not known.
+    """
 
     title: str
     owner: str | None
     pipeline: MemoRAGLite
+    is_read: bool | None = None
     since: float = field(default_factory=time.monotonic)
 
 
@@ -122,7 +127,7 @@ class Service:
             if slug not in self._held:
                 pipeline = self.engine(stop).fork()
                 open_entry(entry, pipeline, self.settings, on_progress, stop)
-                self._hold(slug, Held(entry.title, None, pipeline), stop)
+                self._hold(slug, Held(entry.title, None, pipeline, _is_read(pipeline)), stop)
 
         return self._jobs.start(f"open:{slug}", work)
 
@@ -139,7 +144,7 @@ class Service:
         def work(on_progress: OnProgress, stop: Stop) -> None:
             pipeline = self.engine(stop).fork()
             pipeline.memorize(documents, on_progress=on_progress, stop=stop)
-            self._hold(corpus, Held(title, owner, pipeline), stop)
+            self._hold(corpus, Held(title, owner, pipeline, _is_read(pipeline)), stop)
 
         job = self._jobs.start(corpus, work)
         with self._lock:
@@ -178,6 +183,19 @@ class Service:
         """Whether a corpus can be asked at once."""
         return corpus in self._held
 
+    def unread_language(self, corpus: str) -> str | None:
+        """Return the name of the language of a held corpus, where the retriever is known not to read it."""
+        with self._lock:
+            held = self._held.get(corpus)
+        if held is None or held.is_read is not False:
+            return None
+        return text.LANGUAGES[_code(held.pipeline)]
+
+    def unread_note(self, corpus: str) -> str:
+        """Return what the status line of a corpus that can be asked says about its language, if anything."""
+        language = self.unread_language(corpus)
+        return "" if language is None else text.READY_UNREAD.format(language=language)
+
     def stop_memorising(self, visitor: str) -> None:
         """Stop all memorising for a visitor."""
         with self._lock:
@@ -215,3 +233,14 @@ class Service:
     @staticmethod
     def _bytes(held: Held) -> int:
         return int(held.pipeline.stats["memory_bytes"])
+
+
+def _is_read(pipeline: MemoRAGLite) -> bool | None:
+    """Measure whether the retriever reads the language of what is held; here, so that no page waits for it."""
+    from engine.tongues import reads
+
+    return reads(pipeline.encoder, _code(pipeline))
+
+
+def _code(pipeline: MemoRAGLite) -> str:
+    return str(pipeline.stats["language"]).partition("-")[0]

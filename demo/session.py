@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,10 @@ TEMPERATURE = (0.0, 2.0)
 
 @dataclass(frozen=True)
 class Question:
-    """One question with its settings, as the page or an API caller gives them."""
+    """One question with its settings, as the page or an API caller gives them.
+
+    With ``compare`` the question is answered by plain RAG too, after ``mode``.
+    """
 
     query: str
     corpus: str
@@ -42,11 +46,21 @@ class Question:
     temperature: float = 0.0
     max_new_tokens: int = 256
     mode: Task = "memorag"
+    compare: bool = False
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether there will be a second answer: plain RAG is not compared with itself."""
+        return self.compare and self.mode != text.PLAIN
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What can be shown of an answer so far. ``stage`` is a key of ``text.STAGES``, or "done"."""
+    """What can be shown of an answer so far. ``stage`` is a key of ``text.STAGES``, or "done" when nothing will follow.
+
+    ``plain`` is the answer of plain RAG to compare with, so far; ``problem`` is the sentence that says why that one
+    broke off.
+    """
 
     stage: str
     status: str
@@ -57,6 +71,8 @@ class Reply:
     clue_seconds: float = 0.0
     evidence_seconds: float = 0.0
     mode: Task = "memorag"
+    plain: Reply | None = None
+    problem: str = ""
 
 
 def check(question: Question, service: Service, visitor: Visitor) -> None:
@@ -75,6 +91,8 @@ def check(question: Question, service: Service, visitor: Visitor) -> None:
         raise InputError(text.QUESTION_LONG.format(length=len(question.query), limit=QUESTION_CHARACTERS))
     if not question.corpus:
         raise InputError(text.NO_CORPUS)
+    if not isinstance(question.compare, bool):
+        raise InputError(text.BAD_SWITCH.format(name=text.COMPARE, value=question.compare))
     if question.mode not in text.MODES:
         raise InputError(text.BAD_MODE.format(mode=question.mode, known=", ".join(text.MODES)))
     _check_number(text.TEMPERATURE, question.temperature, *TEMPERATURE)
@@ -94,23 +112,52 @@ def ask(
 ) -> Iterator[Reply]:
     """Answer a question, yielding what can be shown, at least every BEAT seconds. Closing the generator stops the work.
 
+    Where it is compared, the first answer is shown as it grows, then stays while plain RAG answers; what goes wrong
+    there is said in ``plain.problem``.
+
     Raises:
         MemoRAGError: the question cannot be answered; the sentence is meant for the visitor.
     """
     check(question, service, visitor)
     known = connection or visitor.connections.get(question.generator, Connection())
     agent = connect(question.generator, known, service.settings.is_private_host)
-    stop, events = Stop(), queue.SimpleQueue[Event | Exception | None]()
-    began = time.monotonic()
     pipeline = yield from _opened(service, visitor, question.corpus)
     if agent is not None:
         pipeline = pipeline.with_generator(agent)
+    first = Reply("recall", "", mode=question.mode)
+    with closing(_answered(pipeline, question, question.mode)) as replies:
+        for first in replies:
+            if first.final is None or not question.is_compared:
+                yield first
+    if question.is_compared:
+        yield from _compared(pipeline, question, first)
+
+
+def _compared(pipeline: MemoRAGLite, question: Question, first: Reply) -> Iterator[Reply]:
+    """Yield the first answer, with that of plain RAG beside it as it grows."""
+    plain, seconds = Reply("retrieve", "", mode=text.PLAIN), _seconds(first)
+    try:
+        with closing(_answered(pipeline, question, text.PLAIN)) as replies:
+            for plain in replies:
+                if plain.final is None:
+                    yield replace(first, stage="plain", status=text.COMPARING.format(status=plain.status), plain=plain)
+        status = text.COMPARED.format(seconds=seconds, plain=_seconds(plain))
+    except Exception as error:  # the first answer must not be lost for it
+        plain = replace(plain, stage="done", problem=sentence(error))
+        status = text.COMPARING_FAILED.format(seconds=seconds)
+    yield replace(first, status=status, plain=plain)
+
+
+def _answered(pipeline: MemoRAGLite, question: Question, mode: Task) -> Generator[Reply, None, None]:
+    """Answer in one mode in a worker, yielding what can be shown. Closing the generator stops the worker."""
+    stop, events = Stop(), queue.SimpleQueue[Event | Exception | None]()
+    began = time.monotonic()
 
     def work() -> None:
         try:
             for event in pipeline.stream(
                 question.query,
-                task_type=question.mode,
+                task_type=mode,
                 max_new_tokens=int(question.max_new_tokens),
                 temperature=float(question.temperature),
                 stop=stop,
@@ -122,7 +169,7 @@ def ask(
 
     threading.Thread(target=work, name="memorag-answer", daemon=True).start()
     try:
-        yield from _replies(events, began, question.mode)
+        yield from _replies(events, began, mode)
     finally:
         stop.set()
 
@@ -140,12 +187,16 @@ def _replies(events: queue.SimpleQueue[Event | Exception | None], began: float, 
             over = over or event is None or error is not None
         seconds = int(time.monotonic() - began)
         if reply.final is not None:
-            status = text.DONE.format(seconds=f"{reply.final.timings['total']:.1f}")
+            status = text.DONE.format(seconds=_seconds(reply))
         else:
             status = text.ASKING.format(stage=text.STAGES[reply.stage], seconds=seconds)
         yield replace(reply, status=status)
     if error is not None:
         raise error
+
+
+def _seconds(reply: Reply) -> str:
+    return f"{reply.final.timings['total']:.1f}" if reply.final is not None else "?"
 
 
 def _after(reply: Reply, event: Event) -> Reply:

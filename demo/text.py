@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 TITLE = "MemoRAG"
 TAGLINE = "Reads a long text once, remembers it, and answers from evidence you can check."
 
@@ -9,10 +11,14 @@ TAGLINE = "Reads a long text once, remembers it, and answers from evidence you c
 LOADING = "Loading the models - the page can be used already; questions wait until they are ready."
 CHOOSE = "Choose a corpus, or add your own documents."
 READY = "Ready: {title} is memorised ({tokens} tokens). Ask a question."
+READY_UNREAD = " The retriever does not read {language}: passages are found by their words (see Memory)."
 OPENING = "Opening {title}: {stage}"
 ASKING = "{stage} - {seconds} s"
 STOPPED = "Stopped. What was written so far is kept."
 DONE = "Answered in {seconds} s."
+COMPARING = "Now plain RAG: {status}"
+COMPARED = "Answered in {seconds} s, by plain RAG in {plain} s: see Compare."
+COMPARING_FAILED = "Answered in {seconds} s. Plain RAG failed: see Compare."
 MEMORISING = "Memorising {title}: {stage}"
 MEMORISED = "{title} is memorised: {tokens} tokens in {seconds} s."
 MEMORISING_STOPPED = "Memorising was stopped. The files are still here; press Memorise to start again."
@@ -36,6 +42,8 @@ STAGES = {
     "recall": "Recalling clues",
     "retrieve": "Finding evidence",
     "write": "Writing the answer",
+    "later": "Waiting for the first answer",
+    "plain": "Answering with plain RAG",
 }
 
 # Labels
@@ -60,19 +68,30 @@ TEMPERATURE = "Temperature"
 TEMPERATURE_INFO = "0 is most certain, 2 most varied"
 MAX_TOKENS = "Longest answer"
 MODE = "Mode"
-MODE_INFO = (
-    "MemoRAG recalls clues first; plain RAG does not; memory only uses no evidence; a summary follows the key points"
-)
 MODES = {
     "memorag": "MemoRAG",
     "rag": "Plain RAG",
     "qa": "Memory only",
     "summarize": "Summary",
+    "full": "Full text",
 }
+MODE_INFOS = {
+    "memorag": "Recalls clues from the memory and finds passages with them. For most questions, also where the answer "
+    "lies in many places.",
+    "rag": "The usual way: takes the passages nearest in meaning to the question, without the memory. Quickest; to "
+    "compare with, or for single facts.",
+    "qa": "Answers from the memory alone, without passages: nothing to check it by. For a first impression.",
+    "summarize": "Follows the memory's key points through the whole text; your words say what matters. For overviews.",
+    "full": "Gives the generator the whole text. For short texts and generators that read much; slow, and refused "
+    "where the text does not fit.",
+}
+PLAIN: Literal["rag"] = "rag"
+COMPARE = "Compare with plain RAG"
+COMPARE_INFO = "Answers the question a second time, without the memory, and shows both answers side by side"
 QUESTION = "Your question"
 ASK = "Ask"
 QUESTION_PLACEHOLDER = "Ask about the corpus (Shift+Enter: new line)"
-EVIDENCE, MEMORY, RUN = "Evidence", "Memory", "Run"
+EVIDENCE, COMPARISON, MEMORY, RUN = "Evidence", "Compare", "Memory", "Run"
 THOUGHT_CLUES = "Recalling clues"
 THOUGHT_CLUES_DONE = "Recalling clues: {count} found"
 THOUGHT_EVIDENCE = "Finding evidence"
@@ -80,9 +99,21 @@ NO_CLUES = "Nothing useful was recalled; the question itself is used."
 CLUE_KINDS = {"span": "fact", "surrogate": "question", "draft": "draft answer", "point": "key point"}
 CHOICES = "Chosen for this machine"
 NO_EVIDENCE = "No evidence was used: this mode answers from the memory alone."
+UNCITED = "No passage supports this sentence"
+UNCITED_NOTE = "No passage supports the sentences with a dotted line; check them yourself."
 EVIDENCE_EMPTY = "The passages that an answer rests on appear here, numbered as the answer cites them."
 MEMORY_EMPTY = "What was memorised, and the clues recalled for each question, appear here."
 RUN_EMPTY = "Timings of the last answer appear here."
+COMPARISON_EMPTY = "With 'Compare with plain RAG' under Settings, both answers to a question appear here side by side."
+COMPARISON_SAME = "This answer is one of plain RAG, so there is nothing to compare it with. Choose another mode."
+COMPARISON_FAIR = "Both were written by the same generator with the same limits, one after the other."
+COMPARISON_BOTH = "Passages found by both: {both}; by {first} only: {first_only}; by {second} only: {second_only}."
+COMPARISON_TIMES = {"Clues": "clues", "Evidence": "retrieval", "First token": "first_token", "Whole answer": "total"}
+SHARED = "found by both"
+ALONE = "only here"
+CITED = "cited"
+PROBLEM = "No answer: {sentence}"
+PROBLEM_LATE = "Broken off: {sentence}"
 CUT = "The answer reached the limit of {tokens} tokens. Raise the longest answer to read on."
 CLUES_NOTE = "Clues are the memory's hints. They may be wrong: they only help to find passages and are never evidence."
 EMPTY_CHAT = (
@@ -110,6 +141,31 @@ DEFAULT_MODELS = {
     "compatible": "",
 }
 
+# Languages: what retrievers are tested for, by code
+LANGUAGES = {
+    "ar": "Arabic",
+    "de": "German",
+    "en": "English",
+    "es": "Spanish",
+    "fr": "French",
+    "hi": "Hindi",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ru": "Russian",
+    "tr": "Turkish",
+    "vi": "Vietnamese",
+    "zh": "Chinese",
+}
+UNREAD = (
+    "The retriever {retriever} does not read {language}, as a test with a few sentences showed: passages are found by "
+    "their words, not by their meaning. A multilingual retriever finds them by both; whoever runs this page can choose "
+    "one, such as MEMORAG_RETRIEVER=BAAI/bge-m3."
+)
+
 # What went wrong
 UNEXPECTED = "Something went wrong on the server, and it was noted there. Your question is kept; please try again."
 QUESTION_EMPTY = "The question is empty; write a question."
@@ -122,6 +178,7 @@ FILE_NOT_UPLOADED = "A file was named that was not uploaded here; upload it firs
 FILE_WRONG_TYPE = "{name} is of another type; TXT, PDF and DOCX files are accepted. Remove it and add another."
 UNKNOWN_GENERATOR = "There is no generator {generator!r}; choose one of: {known}."
 BAD_MODE = "There is no mode {mode!r}; choose one of: {known}."
+BAD_SWITCH = "{name} is {value!r}; give true or false."
 NOT_TEXT = "{name} is {value!r}; give text."
 BAD_NUMBER = "{name} is {value!r}; give a number from {low} to {high}."
 KEY_MISSING = "{name} needs an API key; enter it under Generator (API: /connect)."

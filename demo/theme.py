@@ -76,6 +76,13 @@ html, body { overflow-anchor: none; }
 .card header b { color: var(--color-accent); }
 .card .where { font-weight: 600; overflow-wrap: anywhere; }
 .card p { margin: 6px 0 0; white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.45; font-size: 0.93em; }
+.card mark { background: color-mix(in srgb, var(--color-accent) 22%, transparent); color: inherit; border-radius: 3px;
+  padding: 1px 2px; box-decoration-break: clone; -webkit-box-decoration-break: clone; }
+.dark .card mark { background: color-mix(in srgb, var(--primary-400) 28%, transparent); }
+.dark .card header b { color: var(--primary-400); }
+/* Gradio loses a text-decoration in one word that has a variable in it. */
+#chat .uncited { text-decoration-line: underline; text-decoration-style: dotted; text-decoration-thickness: 2px;
+  text-decoration-color: var(--body-text-color-subdued); text-underline-offset: 4px; cursor: help; }
 .tag { font-size: 0.8em; padding: 1px 8px; border-radius: 999px; border: 1px solid var(--border-color-primary);
   color: var(--body-text-color-subdued); }
 .facts { width: 100%; border-collapse: collapse; font-size: 0.93em; }
@@ -96,4 +103,40 @@ footer { opacity: 0.7; }
   #chat { height: 60vh !important; }
   #evidence-panel, #memory-panel, #run-panel { max-height: 70vh; }
 }
+/* Two answers side by side: there is room for both only where the panel is wide. */
+#compare-panel { max-height: 74vh; overflow-y: auto !important; }
+@media (min-width: 1151px) {
+  #columns:has(#compare-panel .pair) { grid-template-columns: minmax(240px, 3fr) minmax(0, 5fr) minmax(280px, 7fr); }
+}
+.pair { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 14px; margin-top: 8px; }
+.side { border-top: 3px solid var(--border-color-primary); padding-top: 6px; min-width: 0; }
+.side:first-child { border-top-color: var(--color-accent); }
+.side h4 { margin: 0 !important; font-size: 1.05em; }
+.side .said { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.5; margin: 6px 0 10px; }
+.side .cite { color: var(--color-accent); cursor: help; }
+.side .problem { color: var(--error-text-color, #b91c1c); }
+.unfinished .dot { display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 8px;
+  background: var(--color-accent); animation: memorag-pulse 1s infinite alternate; }
+/* A stopped answer waits for nothing. */
+body:not(:has(#status .busy)) .unfinished { display: none; }
+.piece { border: 1px solid var(--border-color-primary); border-left: 4px solid var(--border-color-primary);
+  border-radius: var(--radius-md); padding: 4px 10px; margin-bottom: 6px; font-size: 0.9em; }
+.piece.alone { border-left-color: var(--color-accent); }
+.piece summary { cursor: pointer; overflow-wrap: anywhere; }
+.piece .where { font-weight: 600; }
+.piece .tag { display: inline-block; white-space: nowrap; margin-right: 4px; }
+.piece .preview { display: block; color: var(--body-text-color-subdued); overflow: hidden; text-overflow: ellipsis;
+  white-space: nowrap; }
+.piece[open] .preview { display: none; }
+.piece p { margin: 6px 0 2px; white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.45; }
+.dark .side .cite, .dark #right button[role="tab"].selected { color: var(--primary-400); }
+@media (max-width: 1150px) { .pair { grid-template-columns: minmax(0, 1fr); } }
+@media (max-width: 900px) {
+  #compare-panel { max-height: 70vh; }
+  /* Room for four tabs on a phone. */
+  #right .tab-container button { padding: 0 8px; }
+}
+/* The status line stays in view while the page is scrolled, and a phone's width is not given to margins. */
+.gradio-container { overflow: clip !important; }
+.gradio-container .main { padding: 16px clamp(0px, 10vw - 60px, 32px) !important; }
 """

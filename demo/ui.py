@@ -12,7 +12,8 @@ import gradio as gr
 
 from demo import render, session, text, theme
 from demo.api import Api
-from demo.page import Page
+from demo.compare import comparison
+from demo.page import COMPARE_TAB, Page
 from demo.service import Service
 from engine.documents import ACCEPTED
 
@@ -70,6 +71,14 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
                 model = gr.Textbox(label=text.MODEL, info=text.MODEL_INFO, visible=False, elem_id="model")
                 key = gr.Textbox(label=text.KEY, info=text.KEY_INFO, type="password", visible=False, elem_id="key")
                 address = gr.Textbox(label=text.ADDRESS, info=text.ADDRESS_INFO, visible=False, elem_id="address")
+                mode = gr.Dropdown(
+                    [(n, k) for k, n in text.MODES.items()],
+                    value="memorag",
+                    label=text.MODE,
+                    info=text.MODE_INFOS["memorag"],
+                    elem_id="mode",
+                )
+                compare = gr.Checkbox(label=text.COMPARE, info=text.COMPARE_INFO, elem_id="compare")
                 temperature = gr.Slider(
                     *session.TEMPERATURE,
                     0,
@@ -79,13 +88,6 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
                     elem_id="temperature",
                 )
                 max_tokens = gr.Slider(*session.TOKENS, 256, step=1, label=text.MAX_TOKENS, elem_id="max-tokens")
-                mode = gr.Dropdown(
-                    [(n, k) for k, n in text.MODES.items()],
-                    value="memorag",
-                    label=text.MODE,
-                    info=text.MODE_INFO,
-                    elem_id="mode",
-                )
             with gr.Column(scale=6, min_width=320, elem_id="centre"):
                 chat = gr.Chatbot(
                     label=text.TITLE,
@@ -112,9 +114,11 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
                     )
                     send = gr.Button(text.ASK, variant="primary", scale=1, min_width=90, elem_id="ask")
                     stop = gr.Button(text.STOP, variant="stop", scale=1, min_width=90, visible=False, elem_id="stop")
-            with gr.Column(scale=5, min_width=300, elem_id="right"), gr.Tabs():
+            with gr.Column(scale=5, min_width=300, elem_id="right"), gr.Tabs() as tabs:
                 with gr.Tab(text.EVIDENCE):
                     evidence = gr.HTML(render.evidence(None), elem_id="evidence-panel")
+                with gr.Tab(text.COMPARISON, id=COMPARE_TAB, render_children=True):
+                    compared = gr.HTML(comparison(None, None), elem_id="compare-panel")
                 with gr.Tab(text.MEMORY, render_children=True):
                     memory = gr.HTML(render.memory(None, "", None), elem_id="memory-panel")
                 with gr.Tab(text.RUN, render_children=True):
@@ -128,6 +132,7 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
         timer.tick(page.look, [corpus], [memory, status, timer], **instant)
         corpus.input(page.choose, [corpus], [chat, memory, status, timer], **instant)
         generator.change(page.fields, [generator], [model, key, address], **instant)
+        mode.input(page.mode_info, [mode], [mode], **instant)
         files.change(page.files_given, [files], [memorise, status], **instant)
         watching: Any = memorise.click(
             page.memorise,
@@ -137,8 +142,8 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
             **quiet,
         )
         stop_memorise.click(page.stop_memorising, None, None, **instant)
-        inputs = [question, chat, corpus, generator, model, key, address, temperature, max_tokens, mode]
-        outputs = [chat, question, status, send, stop, evidence, memory, run]
+        inputs = [question, chat, corpus, generator, model, key, address, temperature, max_tokens, mode, compare]
+        outputs = [chat, question, status, send, stop, evidence, compared, memory, run, tabs]
         answering: dict[str, Any] = {**quiet, "concurrency_id": "answer", "concurrency_limit": _ANSWERS}
         asked: list[Any] = [event(page.answer, inputs, outputs, **answering) for event in (question.submit, send.click)]
         picked = chat.example_select(_example, None, [question], **instant)
@@ -147,10 +152,11 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
         ended = stop.click(None, None, None, cancels=asked, **quiet)
         ended.then(page.stopped, [chat], [chat, status, send, stop], **instant)
         emptied = chat.clear(None, None, None, cancels=asked, **quiet)
-        emptied.then(page.cleared, None, [status, send, stop, evidence, run], **instant)
+        emptied.then(page.cleared, None, [status, send, stop, evidence, compared, run], **instant)
         gone = delete.click(None, None, None, cancels=[*asked, watching], **quiet)
-        deleted = [files, corpus, status, chat, evidence, memory, run, progress, memorise, stop_memorise, send, stop]
-        gone.then(page.delete, [files], deleted, **instant)
+        panels = [evidence, compared, memory, run]
+        buttons = [memorise, stop_memorise, send, stop]
+        gone.then(page.delete, [files], [files, corpus, status, chat, *panels, progress, *buttons], **instant)
 
         endpoint: Any = gr.api  # type: ignore[attr-defined]
         endpoint(api.corpora, api_name="corpora", queue=False)

@@ -42,6 +42,11 @@ class AgentMemory(Recaller):
         return self.agent.is_able
 
     @property
+    def reads_fast(self) -> bool:
+        """A server does not say how likely a text is."""
+        return False
+
+    @property
     def tokens(self) -> int:
         """Number of remembered tokens, estimated; 0 before anything was memorised."""
         return self.agent.count_tokens(self.context)

@@ -6,8 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+import numpy as np
 
 from engine.agent import Agent
 from engine.agent_memory import AgentMemory
@@ -20,6 +23,7 @@ from engine.gist import Gist
 from engine.lexical import LexicalIndex
 from engine.memory import Memory
 from engine.model import Model
+from engine.ranking import Searches
 from engine.retrieval import DenseRetriever
 from engine.storage import Bundle
 from engine.verification import Verification
@@ -62,6 +66,11 @@ class Memorized:
         """
         if self.verification is not None:
             self.verification.wait(stop)
+
+    @cached_property
+    def searches(self) -> Searches:
+        """The indexes over the chunks."""
+        return Searches(self.dense, self.lexical, np.array([chunk.document for chunk in self.chunks], np.int64))
 
     @property
     def stats(self) -> dict[str, int | str]:

@@ -94,6 +94,40 @@ class Decoder:
             if not left:  # rather than wait for a turn to be told so
                 return
 
+    def likelihoods(self, rows: Sequence[list[int]], count: int, stop: Stop | None = None) -> Iterator[float]:
+        """Yield log p(last ``count`` tokens of a row | those before), the mean a token in nats, row by row.
+
+        Work ends when the iterator is closed.
+
+        Raises:
+            Cancelled: ``stop`` was set.
+        """
+        for found in self._in_turns(self._comparing(rows, count, stop)):
+            yield from found
+
+    @torch.inference_mode()
+    def _comparing(self, rows: Sequence[list[int]], count: int, stop: Stop | None) -> Iterator[list[float]]:
+        """Yield what ``likelihoods`` yields for as many rows as a pass takes."""
+        begin = 0
+        while begin < len(rows):
+            if stop is not None:
+                stop.check()
+            end, longest = begin + 1, len(rows[begin])
+            while end < len(rows) and max(longest, len(rows[end])) * (end + 1 - begin) <= self.block:
+                longest, end = max(longest, len(rows[end])), end + 1
+            ids, mask = self._padded(rows[begin:end])
+            tail = self.forward.tail(EMPTY, end - begin, longest)
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)
+            yield self.forward.likelihood(ids, mask, positions, tail, count).tolist()
+            begin = end
+
+    def _padded(self, rows: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return token ids and mask [batch, longest]; the mask is 0 at the padding, which stands on the left."""
+        longest, device = max(map(len, rows)), self.net.device
+        ids = torch.tensor([[self.pad_id] * (longest - len(row)) + row for row in rows], device=device)
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
+        return ids, mask
+
     def _in_turns(self, work: Iterator[Found], is_reading: bool = False) -> Iterator[Found]:
         """Do work whose steps are passes, each when its turn has come. All that computes has to be inside."""
         device, step = self.net.device.type, partial(next, work, _END)
@@ -124,12 +158,9 @@ class Decoder:
         self, rows: Sequence[list[int]], sampling: Sampling, prefix: Prefix, stop: Stop | None
     ) -> Iterator[int | list[int | None]]:
         """Yield the number of tokens read of the rows, and then steps, until every row has ended."""
-        longest = max(len(row) for row in rows)
-        device = self.net.device
-        ids = torch.tensor([[self.pad_id] * (longest - len(row)) + row for row in rows], device=device)
-        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
+        ids, mask = self._padded(rows)
         positions = mask.sum(-1, keepdim=True) - 1 + prefix.length
-        cache = self.forward.tail(prefix, len(rows), longest + sampling.max_new_tokens)
+        cache = self.forward.tail(prefix, len(rows), ids.shape[1] + sampling.max_new_tokens)
         logits = torch.empty(0)
         for read in self._feeding(ids, mask, cache, stop):
             if isinstance(read, int):

@@ -83,11 +83,13 @@ class Encoder:
         on_progress: OnProgress | None = None,
         stop: Stop | None = None,
         batch: int | None = None,
+        is_waited_for: bool = False,
     ) -> np.ndarray:
         """Return unit vectors [len(texts), dimension] float32, with the encoder's own query or document prompt.
 
-        A batch holds a number of tokens for which half of the free memory should do, and no more than ``batch`` texts;
-        where the memory runs out all the same, half of that. A text without a token gets the zero vector, as one does
+        Documents give way to questions, unless a question waits for them (``is_waited_for``). A batch holds a number of
+        tokens for which half of the free memory should do, and no more than ``batch`` texts; where the memory runs out
+        all the same, half of that. A text without a token gets the zero vector, as one does
         that the encoder maps to zero.
 
         Raises:
@@ -108,7 +110,7 @@ class Encoder:
                 stop.check()
             longest = lengths[order[begin]]
             rows = order[begin : begin + min(batch or len(order), max(1, room // longest))]
-            found = self._embed([texts[i] for i in rows], query)
+            found = self._embed([texts[i] for i in rows], query, is_waited_for)
             if found is None:
                 room = self._halved(len(rows), longest)
                 continue
@@ -178,7 +180,7 @@ class Encoder:
         return int(features["input_ids"].shape[-1])
 
     def _length_of_vectors(self) -> int:
-        found = self._embed(["a"], query=False)
+        found = self._embed(["a"], query=False, is_waited_for=True)
         if found is None or found.ndim != 2 or not found.shape[1]:
             raise ModelError(f"The retriever {self.name!r} gives no vector for a text; choose another.")
         return int(found.shape[1])
@@ -194,7 +196,7 @@ class Encoder:
             lengths += [min(len(ids), self.max_tokens) + self._overhead for ids in found["input_ids"]]
         return lengths
 
-    def _embed(self, texts: list[str], query: bool) -> np.ndarray | None:
+    def _embed(self, texts: list[str], query: bool, is_waited_for: bool) -> np.ndarray | None:
         """Return vectors [len(texts), dimension] float32 as the encoder gives them; None when the memory ran out."""
         import torch
 
@@ -209,7 +211,7 @@ class Encoder:
             return found.float().cpu().numpy()  # type: ignore[no-any-return]
 
         try:
-            vectors = in_turn(self.hardware.device, work, is_reading=not query)
+            vectors = in_turn(self.hardware.device, work, is_reading=not (query or is_waited_for))
         except torch.OutOfMemoryError:
             return None
         return vectors

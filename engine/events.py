@@ -17,8 +17,8 @@ from typing import Literal
 from engine.errors import Cancelled
 
 ClueKind = Literal["span", "surrogate", "draft", "point"]
-# How a question is answered: clues and evidence; memory alone; evidence for the bare question; a summary.
-Task = Literal["memorag", "qa", "rag", "summarize"]
+# How a question is answered: clues and evidence; memory alone; plain RAG; a summary; with the whole text.
+Task = Literal["memorag", "qa", "rag", "summarize", "full"]
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,37 @@ class Token:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What supports a sentence of an answer: characters ``start`` to ``end`` of the text of a passage.
+
+    Both are 0 where no sentence of the passage stands out. ``page`` is where that sentence begins, which may be another
+    than its passage's.
+    """
+
+    passage: int
+    start: int
+    end: int
+    page: int | None = None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A sentence that states something: characters ``start`` to ``end`` of an answer, and what supports it.
+
+    Without ``sources`` it cites nothing, because no passage supports it.
+    """
+
+    start: int
+    end: int
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True)
 class Answer:
-    """The finished answer. ``timings`` are seconds by stage; every [n] in ``text`` names a passage of ``evidence``."""
+    """The finished answer. ``timings`` are seconds by stage; every [n] in ``text`` names a passage of ``evidence``.
+
+    ``marks`` are its sentences in order, without those that state nothing (courtesies, headings, "not found").
+    """
 
     text: str
     evidence: tuple[Passage, ...] = ()
@@ -99,6 +128,7 @@ class Answer:
     timings: Mapping[str, float] = field(default_factory=dict)
     tokens: int = 0
     truncated: bool = False
+    marks: tuple[Mark, ...] = ()
 
 
 Event = Clues | Evidence | Token | Answer

@@ -79,6 +79,22 @@ class Forward:
         ``mask`` [batch, tokens of the tail and n] is 0 at the padding on the left; ``positions`` is [batch, n].
         """
         batch, n = ids.shape
+        last = self._run(ids, mask, positions, tail).view(batch, n, -1)[:, -1]
+        return self.head(self.norm(last)).float()
+
+    @torch.inference_mode()
+    def likelihood(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, tail: Tail, count: int
+    ) -> torch.Tensor:
+        """Feed token ids as ``__call__`` does; return [batch] float32: log p(last ``count`` tokens), their mean."""
+        batch, n = ids.shape
+        hidden = self._run(ids, mask, positions, tail).view(batch, n, -1)[:, -count - 1 : -1]
+        logits = self.head(self.norm(hidden.reshape(batch * count, -1)))
+        return kv.mean_log_likelihood(logits.view(batch, count, -1), ids[:, -count:])
+
+    def _run(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, tail: Tail) -> torch.Tensor:
+        """Return the last layer's output [batch * n, hidden size], not normalised yet."""
+        batch, n = ids.shape
         hidden = embedding(ids, self.embedding).view(batch * n, -1)
         attention = Pass(tail, mask, n)
         cos, sin = (t.reshape(batch * n, 1, -1) for t in self.rotary(hidden, positions))
@@ -90,8 +106,7 @@ class Forward:
             gate_up = layer.gate_up(layer.norm_after(hidden))
             gate, up = torch.split(gate_up, gate_up.shape[-1] // 2, -1)
             hidden = hidden + layer.down(silu(gate).mul_(up))
-        last = hidden.view(batch, n, -1)[:, -1]
-        return self.head(self.norm(last)).float()
+        return hidden
 
     def _split(
         self, layer: Layer, qkv: torch.Tensor, turn: tuple[torch.Tensor, torch.Tensor]

@@ -133,6 +133,19 @@ class StockForward:
         self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, tail: TailCache, **more: object
     ) -> torch.Tensor:
         """Feed [batch, n] token ids; return the last logits [batch, vocabulary] in float32. See ``forward.Forward``."""
+        return self._logits(ids, mask, positions, tail, 1, **more)[:, -1].float()
+
+    def likelihood(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, tail: TailCache, count: int
+    ) -> torch.Tensor:
+        """Feed [batch, n] token ids; return [batch] float32: log p(last ``count`` tokens), their mean."""
+        logits = self._logits(ids, mask, positions, tail, count + 1)
+        return mean_log_likelihood(logits[:, :-1], ids[:, -count:])
+
+    def _logits(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, tail: TailCache, kept: int, **more: object
+    ) -> torch.Tensor:
+        """Return the logits [batch, kept, vocabulary] of the last tokens."""
         if tail.joined and tail.prefix.keys:
             past = mask.new_ones(mask.shape[0], tail.prefix.length)
             mask = torch.cat([past, mask], dim=1)
@@ -142,12 +155,18 @@ class StockForward:
             position_ids=positions,
             past_key_values=tail,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=kept,
             **tail.forward_arguments(),
             **more,
         )
-        logits: torch.Tensor = output.logits[:, -1].float()
+        logits: torch.Tensor = output.logits[:, -kept:]
         return logits
+
+
+def mean_log_likelihood(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return [batch] float32 from logits [batch, n, vocabulary] and the tokens [batch, n] that came."""
+    chosen = logits.gather(-1, targets[..., None])[..., 0].float()
+    return (chosen - logits.float().logsumexp(-1)).mean(-1)
 
 
 def shared_prefix_attention(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -86,28 +87,45 @@ class LexicalIndex:
         import bm25s
 
         self._language, self._size = language, len(texts)
-        stemmer, vocabulary = _stemmer(language), dict[str, int]()
+        stemmer, vocabulary = stemmer_of(language), dict[str, int]()
         rows: list[list[int]] = []
         for number, text in enumerate(texts):
             if stop is not None and number % _STOP_EVERY == 0:
                 stop.check()
             rows.append([vocabulary.setdefault(term, len(vocabulary)) for term in words(text, stemmer)])
+        self._has_terms = bool(vocabulary)
         if not vocabulary:  # bm25s refuses a corpus without a single term; such a corpus is found by nothing
-            self._size, rows, vocabulary = 0, [[0]], {"": 0}
+            rows, vocabulary = [[0]], {"": 0}
         self._index = bm25s.BM25()
         self._index.index((rows, vocabulary), show_progress=False)
 
+    def scores(self, query: str) -> np.ndarray:
+        """Return the BM25 score [n] float32 of every text; 0 where it shares no term with the query."""
+        terms = [term for term in words(query, stemmer_of(self._language)) if term in self._index.vocab_dict]
+        if not terms or not self._has_terms:
+            return np.zeros(self._size, np.float32)
+        return np.asarray(self._index.get_scores(terms), np.float32)
+
+    def rarity(self, query: str) -> dict[str, float]:
+        """Return how rare each term of the query is in the texts (its inverse frequency, as BM25 has it)."""
+        known, starts = self._index.vocab_dict, self._index.scores["indptr"]
+        places = {term: known.get(term) for term in words(query, stemmer_of(self._language))}
+        counts = {term: 0 if at is None else int(starts[at + 1] - starts[at]) for term, at in places.items()}
+        return {term: math.log(1 + (self._size - n + 0.5) / (n + 0.5)) for term, n in counts.items()}
+
+    def covered(self, query: str, text: str) -> float:
+        """Return which part of the query's terms, weighed by how rare they are, a text holds: 0 to 1."""
+        rarity, terms = self.rarity(query), set(words(text, stemmer_of(self._language)))
+        return sum(rarity[term] for term in rarity.keys() & terms) / (sum(rarity.values()) or 1.0)
+
     def search(self, query: str, hits: int) -> list[int]:
         """Return the numbers of the texts that share a term with the query, best first."""
-        terms = [term for term in words(query, _stemmer(self._language)) if term in self._index.vocab_dict]
-        if not terms or not self._size:
-            return []
-        scores = self._index.get_scores(terms)
+        scores = self.scores(query)
         order = np.argsort(-scores, kind="stable")[:hits]
         return [int(i) for i in order if scores[i] > 0]
 
 
-def _stemmer(language: str) -> Any:  # noqa: ANN401 - a PyStemmer object
+def stemmer_of(language: str) -> Any:  # noqa: ANN401 - a PyStemmer object
     """Return a stemmer of the caller's own: one must not be used by two threads at once, and making it takes 1 µs."""
     import Stemmer
 

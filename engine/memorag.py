@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Unpack
 
-from engine.ask import Generator
 from engine.encoder import Encoder
 from engine.errors import InputError
-from engine.events import Event, Stop, Task
+from engine.events import Clue, Event, Stop, Task
+from engine.evidence import check_sizes, chunk_size
 from engine.hardware import Hardware, detect
 from engine.memorizer import RawMemorizer
 from engine.model import Model
-from engine.pipeline import Context, Options, Pipeline, check_sizes, chunk_size, text_of
+from engine.pipeline import Context, Options, Pipeline, text_of
+from engine.request import Generator
+from engine.strategy import Strategy
 
 
 class MemoRAG(Pipeline):
@@ -37,8 +39,9 @@ class MemoRAG(Pipeline):
     ) -> None:
         """Load the models; without a generator of its own, the memory model also writes the answers.
 
-        ``ret_hit`` is how many passages each clue may bring in; chunks have at most ``retrieval_chunk_size`` tokens of
-        the retriever, never more than the retriever can read, and never more than half of the evidence.
+        ``ret_hit`` is how many chunks each clue may bring in. The text is searched in chunks of up to 96 tokens of the
+        retriever; those that follow each other become one passage of at most ``retrieval_chunk_size`` tokens, and never
+        more than half of the evidence. A smaller ``retrieval_chunk_size`` also makes smaller chunks.
         ``beacon_ratio`` is how many tokens become one in the memory of a beacon model; other models remember every
         token. ``enable_minference`` reads long texts on a GPU with sparse attention, which is faster and not exact.
         ``hardware`` overrides what ``detect`` finds.
@@ -66,7 +69,7 @@ class MemoRAG(Pipeline):
         if isinstance(gen, str):
             gen = Model(gen, cache_dir, access_token, hardware=used)
         memorizer = RawMemorizer(mem, ret, chunk_size(retrieval_chunk_size, ret))
-        super().__init__(memorizer, customized_gen_model or gen, ret_hit)
+        super().__init__(memorizer, customized_gen_model or gen, ret_hit, retrieval_chunk_size)
 
     def __call__(
         self,
@@ -79,10 +82,12 @@ class MemoRAG(Pipeline):
         use_memory_answer: bool = False,
         temperature: float = 0.0,
         stop: Stop | None = None,
+        strategy: Strategy | None = None,
+        clues: Sequence[Clue] | None = None,
     ) -> str:
         """Answer a question and return the text; arguments and errors as ``stream``."""
         asked = (query, context, task_type, prompt_template, max_new_tokens, reset_each_call, use_memory_answer)
-        return text_of(self._ask(*asked, temperature, stop))
+        return text_of(self._ask(*asked, temperature, stop, strategy, clues))
 
     def stream(
         self, context: Context | None = None, query: str | None = None, **options: Unpack[Options]
@@ -90,11 +95,12 @@ class MemoRAG(Pipeline):
         """Answer a question as a stream of events: Clues, Evidence, Token..., Answer.
 
         A ``context`` other than the memorised one is memorised first; without one, what is memorised is asked.
-        ``task_type``: "memorag" (clues, evidence, answer), "qa" (from the memory alone), "rag" (evidence for the bare
-        question, no clues), "summarize" (evidence for the memory's key points; the query may be None).
+        ``task_type``: "memorag" (clues, evidence, answer), "qa" (from the memory alone), "rag" (plain RAG: what is
+        nearest in meaning to the bare question), "summarize" (evidence for the memory's key points; the query may be
+        None), "full" (the whole text goes to the generator, where it fits).
         ``prompt_template`` replaces the generator's prompt and may use {evidence} and {question}.
         ``use_memory_answer`` adds the memory's own draft to the clues. ``reset_each_call`` forgets the corpus
-        afterwards.
+        afterwards. ``strategy`` says how evidence is found (strategy.py), ``clues`` are those of an earlier answer.
 
         Raises:
             InputError: an empty question or an argument out of range (before any work).

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Unpack
 
 from engine.agent import Agent
-from engine.ask import Generator
 from engine.encoder import Encoder
 from engine.errors import InputError
-from engine.events import Event, Stop, Task
+from engine.events import Clue, Event, Stop, Task
+from engine.evidence import check_sizes, chunk_size
 from engine.gist import GistKind
 from engine.hardware import Hardware, detect
 from engine.memorizer import GistMemorizer
 from engine.model import Model
-from engine.pipeline import Context, Options, Pipeline, check_sizes, chunk_size, text_of
+from engine.pipeline import Context, Options, Pipeline, text_of
+from engine.request import Generator
+from engine.strategy import Strategy
 
 GistMode = Literal["auto", GistKind]
 _GIST_MODES = ("auto", "extractive", "abstractive")
@@ -60,7 +62,7 @@ class MemoRAGLite(Pipeline):
         able: GistKind = "abstractive" if gen.is_able else "extractive"
         kind = able if gist_mode == "auto" else gist_mode
         memorizer = GistMemorizer(gen, ret, chunk_size(retrieval_chunk_size, ret), kind)
-        super().__init__(memorizer, customized_gen_model, ret_hit)
+        super().__init__(memorizer, customized_gen_model, ret_hit, retrieval_chunk_size)
 
     def __call__(
         self,
@@ -73,10 +75,12 @@ class MemoRAGLite(Pipeline):
         use_memory_answer: bool = False,
         temperature: float = 0.0,
         stop: Stop | None = None,
+        strategy: Strategy | None = None,
+        clues: Sequence[Clue] | None = None,
     ) -> str:
         """Answer a question and return the text; arguments and errors as ``MemoRAG.stream``, the question first."""
         asked = (query, context, task_type, prompt_template, max_new_tokens, reset_each_call, use_memory_answer)
-        return text_of(self._ask(*asked, temperature, stop))
+        return text_of(self._ask(*asked, temperature, stop, strategy, clues))
 
     def stream(
         self, query: str | None = None, context: Context | None = None, **options: Unpack[Options]

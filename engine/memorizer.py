@@ -107,6 +107,17 @@ class Memorizer(ABC):
         memory.memorize(self._memory_text(documents, gists), prompts, on_progress, stop)
         return hold(documents, chunks, tuple(gists), language, memory, parts.dense, size, stop)
 
+    def rechunked(self, held: Memorized, size: int, stop: Stop | None = None) -> Memorized:
+        """Return what is held with the same memory and chunks of another ``size`` in tokens, embedded anew.
+
+        Raises:
+            Cancelled: ``stop`` was set.
+        """
+        dense, chunks = DenseRetriever(self.encoder), split(held.documents, size, self.encoder.token_spans, stop)
+        dense.add([chunk.of(held.documents) for chunk in chunks], stop=stop)
+        made = hold(held.documents, tuple(chunks), held.gists, held.language, held.memory, dense, size, stop)
+        return replace(made, verification=held.verification)
+
     def save(self, held: Memorized, folder: Path, with_memory: bool = True) -> None:
         """Write what is held as a bundle.
 

@@ -62,12 +62,8 @@ class Model:
             load_in_4bit=load_in_4bit, enable_flash_attn=enable_flash_attn, enable_minference=enable_minference
         )
         found = hub.find("memory", model_name_or_path, self.hardware, cache_dir, access_token)
-        self.name, self.reason, self.folder, self.fingerprint = (
-            found.name,
-            found.reason,
-            found.folder,
-            found.fingerprint,
-        )
+        self.name, self.reason = found.name, found.reason
+        self.folder, self.fingerprint = found.folder, found.fingerprint
         kv.register()
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(str(self.folder), padding_side="left")
@@ -145,6 +141,11 @@ class Model:
     def is_able(self) -> bool:
         """Whether the model is large enough to write gists and clues that can be trusted to help."""
         return self.parameters >= ABLE_PARAMETERS
+
+    @property
+    def reads_fast(self) -> bool:
+        """Whether it reads two thousand tokens in about a second: on a CPU only a small model does."""
+        return self.hardware.device != "cpu" or self.parameters < SMALL_PARAMETERS
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens that ``text`` has in a prompt, where control tokens in it are words."""

@@ -15,14 +15,17 @@ from typing import Self, TypedDict
 
 from engine import storage
 from engine.agent import Agent
-from engine.ask import EVIDENCE_TOKENS, Generator, Request, check_request, events
+from engine.ask import Settings, events
 from engine.bundle import Memorized, digest_of
 from engine.documents import Document, as_documents
 from engine.encoder import Encoder
 from engine.errors import InputError, NotMemorizedError
-from engine.events import Answer, Event, OnProgress, Stop, Task
+from engine.events import Answer, Clue, Event, OnProgress, Stop, Task
+from engine.evidence import EVIDENCE_TOKENS
 from engine.memorizer import Memorizer
 from engine.model import Model
+from engine.request import Generator, Request, check_request
+from engine.strategy import Strategy
 
 Context = str | Document | Sequence[str | Document]
 
@@ -37,35 +40,27 @@ class Options(TypedDict, total=False):
     use_memory_answer: bool
     temperature: float
     stop: Stop | None
+    strategy: Strategy | None
+    clues: Sequence[Clue] | None
 
 
 # New tokens of each clue prompt, for an able memory model and for a small one, which soon repeats itself.
-_CLUE_TOKENS_ABLE, _CLUE_TOKENS_SMALL = 128, 48
+CLUE_TOKENS_ABLE, CLUE_TOKENS_SMALL = 128, 48
 # Names of documents in an error's sentence.
 _NAMES_SHOWN = 8
-
-
-def check_sizes(ret_hit: int, retrieval_chunk_size: int) -> None:
-    """Raise InputError for a number of passages or a chunk size that cannot be used."""
-    if not isinstance(ret_hit, int) or not 1 <= ret_hit <= 100:
-        raise InputError(f"ret_hit is {ret_hit}; give 1 to 100 passages.")
-    if not isinstance(retrieval_chunk_size, int) or retrieval_chunk_size < 16:
-        raise InputError(f"retrieval_chunk_size is {retrieval_chunk_size}; give 16 tokens or more.")
-
-
-def chunk_size(wanted: int, encoder: Encoder) -> int:
-    """Return the chunk size in tokens: never more than the encoder reads, nor than half of the evidence."""
-    return min(wanted, encoder.max_tokens, EVIDENCE_TOKENS // 2)
 
 
 class Pipeline:
     """Memory, retriever and generator over one corpus at a time."""
 
-    def __init__(self, memorizer: Memorizer, generator: Generator | None, ret_hit: int) -> None:
+    def __init__(
+        self, memorizer: Memorizer, generator: Generator | None, ret_hit: int, retrieval_chunk_size: int
+    ) -> None:
         """Take models that are loaded; without a generator of its own, the memory model also writes the answers."""
         self.memorizer = memorizer
         self.generator: Generator = generator if generator is not None else memorizer.model
         self.ret_hit = ret_hit
+        self.passage_tokens = min(retrieval_chunk_size, EVIDENCE_TOKENS // 2)
         self._held: Memorized | None = None
         # One change of what is held at a time, or two additions at once would lose one of them.
         self._changing = threading.RLock()
@@ -92,6 +87,17 @@ class Pipeline:
         """Return a pipeline over the same models and the same memorised corpus, whose answers ``generator`` writes."""
         twin = copy.copy(self)
         twin.generator, twin._changing = generator, threading.RLock()
+        return twin
+
+    def rechunked(self, chunk_tokens: int, stop: Stop | None = None) -> Self:
+        """Return a pipeline over the same memory whose text is searched in chunks of another size.
+
+        Raises:
+            NotMemorizedError: nothing has been memorised.
+            Cancelled: ``stop`` was set.
+        """
+        twin = copy.copy(self)
+        twin._held, twin._changing = self.memorizer.rechunked(self._memorized(), chunk_tokens, stop), threading.RLock()
         return twin
 
     # Memorising
@@ -211,20 +217,22 @@ class Pipeline:
         use_memory_answer: bool = False,
         temperature: float = 0.0,
         stop: Stop | None = None,
+        strategy: Strategy | None = None,
+        clues: Sequence[Clue] | None = None,
     ) -> Iterator[Event]:
         """Check everything, then return the stream of events. See ``MemoRAG.stream``."""
-        request = check_request(
-            self.generator, query, task_type, prompt_template, max_new_tokens, temperature, use_memory_answer, stop
-        )
+        shaped_by = (prompt_template, max_new_tokens, temperature, use_memory_answer, stop, strategy, clues)
+        request = check_request(self.generator, query, task_type, *shaped_by)
         about = self._memorized() if context is None else as_documents(context)
         return self._run(request, about, reset_each_call)
 
     def _run(self, request: Request, about: Memorized | tuple[Document, ...], reset_each_call: bool) -> Iterator[Event]:
         held = about if isinstance(about, Memorized) else self._holding(about, request.stop)
-        clue_tokens = _CLUE_TOKENS_ABLE if held.memory.is_able else _CLUE_TOKENS_SMALL
+        clue_tokens = CLUE_TOKENS_ABLE if held.memory.is_able else CLUE_TOKENS_SMALL
+        settings = Settings(clue_tokens, self.ret_hit, self.passage_tokens)
         try:
             held.check()
-            for event in events(request, held, self.generator, clue_tokens, self.ret_hit):
+            for event in events(request, held, self.generator, settings):
                 held.check()  # nothing is handed out of a memory that meanwhile proved to be damaged
                 yield event
         finally:

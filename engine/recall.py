@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import cast
 
 from engine.clues import clean_clues
 from engine.errors import InputError, NotMemorizedError
@@ -25,6 +26,11 @@ class Recaller(ABC):
     @abstractmethod
     def is_able(self) -> bool:
         """Whether the model is large enough to write gists and clues that can be trusted to help."""
+
+    @property
+    @abstractmethod
+    def reads_fast(self) -> bool:
+        """Whether it reads two thousand tokens in about a second, to judge passages by how likely a question is."""
 
     @property
     @abstractmethod
@@ -94,20 +100,24 @@ class Recaller(ABC):
         return self.generate_w_memory(self.prompts.sum, max_new_tokens)[0]
 
     def clues(
-        self, question: str, max_new_tokens: int = 128, with_draft: bool = False, stop: Stop | None = None
+        self,
+        question: str,
+        max_new_tokens: int = 128,
+        kinds: Collection[ClueKind] = ("span", "surrogate"),
+        stop: Stop | None = None,
     ) -> tuple[Clue, ...]:
-        """Recall spans and surrogate questions for ``question`` together, cleaned and without repetitions.
+        """Recall clues of some kinds for ``question`` together, cleaned and without repetitions.
 
-        ``with_draft`` adds the memory's own answer, whole, as a clue of the kind "draft".
+        A "span" is a fact, a "surrogate" a simpler question; the "draft" is the memory's own answer, whole.
         """
-        asked: list[tuple[ClueKind, str]] = [("span", self.prompts.span), ("surrogate", self.prompts.sur)]
-        templates = [template for _, template in asked] + [self.prompts.qa] * with_draft
+        templates = {"span": self.prompts.span, "surrogate": self.prompts.sur, "draft": self.prompts.qa}
+        asked = [kind for kind in templates if kind in kinds]
         replies = self.replies_w_memory(
-            [render(template, question=question) for template in templates], max_new_tokens, stop=stop
+            [render(templates[kind], question=question) for kind in asked], max_new_tokens, stop=stop
         )
-        pairs = [(kind, reply) for (kind, _), reply in zip(asked, replies, strict=False)]
-        draft = tuple(Clue("draft", reply.text) for reply in replies[len(asked) :] if reply.text)
-        return clean_clues(pairs, question, self.prompts) + draft
+        pairs = list(zip(cast(list[ClueKind], asked), replies, strict=True))
+        draft = tuple(Clue(kind, reply.text) for kind, reply in pairs if kind == "draft" and reply.text)
+        return clean_clues([pair for pair in pairs if pair[0] != "draft"], question, self.prompts) + draft
 
     def key_points(self, max_new_tokens: int = 256, stop: Stop | None = None) -> tuple[Clue, ...]:
         """List the text's key points as clues, for finding the passages a summary needs."""

@@ -1,15 +1,10 @@
-"""From queries to evidence: dense and lexical search, fused by rank, cut to one hard token budget.
-
-The question leads: dense and lexical search for it count fully, the clues together only for a part, so that poor clues
-cannot push out what the question itself finds. Fusion is by reciprocal rank (Cormack et al. 2009).
-"""
+"""Dense search: the vectors of texts, and how near each of them is to a query."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +13,7 @@ from engine.encoder import Encoder
 from engine.errors import BundleError, InputError
 from engine.events import OnProgress, Stop
 from engine.hardware import Hardware
-from engine.lexical import LexicalIndex
 from engine.turns import in_turn
-
-# The constant of reciprocal-rank fusion: how little the difference between the first ranks counts.
-RRF_K = 60
-# How deep each ranking is looked at.
-DEPTH = 40
-# What all clues together weigh against the question's dense and lexical rankings (1 each).
-CLUE_WEIGHT = 0.5
-# The same for clues of a small model, which as often lead away as on: they settle ties and never push out what the
-# question finds. With weight 0.5, evidence recall of the 135M model's memory fell from 0.356 to 0.336 (107 questions).
-CLUE_WEIGHT_SMALL = 0.02
 
 
 class FaissIndex:
@@ -83,6 +67,25 @@ class FaissIndex:
         if not count or not len(wanted):
             return np.zeros((len(wanted), 0), np.float32), np.zeros((len(wanted), 0), np.int64)
         return in_turn("cpu", lambda: self._index.search(wanted, count))
+
+    def scores(self, queries: np.ndarray) -> np.ndarray:
+        """Return the cosine [n_queries, len(self)] float32 of every vector to unit vectors [n_queries, dimension].
+
+        Raises:
+            InputError: the queries have another shape or are not finite.
+        """
+        import faiss
+        import torch
+
+        wanted = torch.from_numpy(self._checked(queries))
+        if not len(self):
+            return np.zeros((len(wanted), 0), np.float32)
+
+        def work() -> np.ndarray:
+            held = faiss.rev_swig_ptr(self._index.get_xb(), self._index.ntotal * self._index.d)
+            return (wanted @ torch.from_numpy(held.reshape(-1, self._index.d)).T).numpy()
+
+        return in_turn("cpu", work)
 
     def vectors(self) -> np.ndarray:
         """Return a copy of all vectors [len(self), dimension] float32."""
@@ -205,6 +208,10 @@ class DenseRetriever:
         wanted = [queries] if isinstance(queries, str) else list(queries)
         return self.index.search(self.encoder.encode(wanted, query=True), hits)
 
+    def scores(self, queries: Sequence[str]) -> np.ndarray:
+        """Return the cosine [n_queries, len(self)] float32 of every text to each query."""
+        return self.index.scores(self.encoder.encode(queries, query=True))
+
     def save(self, path: str | Path) -> None:
         """Save the vectors as safetensors, with the encoder's name; the folder is made when missing.
 
@@ -235,62 +242,3 @@ class DenseRetriever:
             BundleError: they have another shape, or are not finite; the index is what it was.
         """
         self.index = FaissIndex.over(vectors, self.encoder.dimension)
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One text found: its number, fused score, and the queries that ranked it ("question" or a clue)."""
-
-    number: int
-    score: float
-    found_by: tuple[str, ...]
-
-
-def fuse(rankings: Sequence[tuple[str, float, Sequence[int]]], k: int = RRF_K) -> list[Hit]:
-    """Fuse (query, weight, text numbers best first) rankings by reciprocal rank; best first."""
-    scores: dict[int, float] = {}
-    found_by: dict[int, dict[str, None]] = {}
-    for query, weight, numbers in rankings:
-        for rank, number in enumerate(numbers):
-            scores[number] = scores.get(number, 0.0) + weight / (k + rank + 1)
-            found_by.setdefault(number, {})[query] = None
-    ordered = sorted(scores, key=lambda number: (-scores[number], number))
-    return [Hit(number, scores[number], tuple(found_by[number])) for number in ordered]
-
-
-def find(
-    question: str,
-    clues: Sequence[str],
-    dense: DenseRetriever,
-    lexical: LexicalIndex,
-    ret_hit: int,
-    clue_weight: float = CLUE_WEIGHT,
-) -> list[Hit]:
-    """Rank texts for a question and its clues; each query counts once, however often it is given.
-
-    The question ranks up to DEPTH texts by meaning and up to DEPTH by words, each ranking with weight 1. Every clue
-    ranks the ``ret_hit`` texts nearest to it in meaning, with an equal share of ``clue_weight`` (of 1 where there is no
-    question, then only the clues rank). So ``ret_hit`` bounds what each clue can bring in or raise, not how many texts
-    are found: that are up to 2 * DEPTH + ret_hit * number of clues, to be cut by ``within_budget``.
-    """
-    if not len(dense):
-        return []
-    hints = list(dict.fromkeys(clue for clue in clues if clue.strip() and clue != question))
-    _, numbers = dense.search([question, *hints] if question else hints, max(DEPTH, ret_hit))
-    rows = [[int(i) for i in row] for row in numbers]
-    rankings: list[tuple[str, float, Sequence[int]]] = []
-    if question:
-        rankings = [("question", 1.0, rows.pop(0)[:DEPTH]), ("question", 1.0, lexical.search(question, DEPTH))]
-    weight = clue_weight / max(1, len(hints)) if question else 1.0
-    rankings += [(clue, weight, row[:ret_hit]) for clue, row in zip(hints, rows, strict=True)]
-    return fuse(rankings)
-
-
-def within_budget(hits: Sequence[Hit], sizes: Sequence[int], budget: int) -> list[Hit]:
-    """Take hits in rank order while their sizes (tokens by text number) fit the budget; skip one that does not."""
-    taken: list[Hit] = []
-    for hit in hits:
-        if sizes[hit.number] <= budget:
-            taken.append(hit)
-            budget -= sizes[hit.number]
-    return taken

@@ -55,8 +55,8 @@ def events_of(pipeline: Pipeline, query: str | None = QUESTION, **options) -> li
     return list(pipeline.stream(query=query, **{"max_new_tokens": 8} | options))
 
 
-def evidence_of(pipeline: Pipeline, query: str | None, task: str = "rag") -> Evidence:
-    stream = pipeline.stream(query=query, task_type=task)
+def evidence_of(pipeline: Pipeline, query: str | None, task: str = "rag", **options) -> Evidence:
+    stream = pipeline.stream(query=query, task_type=task, **options)
     evidence = next(event for event in stream if isinstance(event, Evidence))
     stream.close()
     return evidence

@@ -19,6 +19,7 @@ from engine.gist import GIST_TOKENS, STRETCH_TOKENS
 from engine.hardware import detect
 from engine.memorizer import GistMemorizer
 from engine.prompt import render
+from engine.request import check_request
 from tests.benchmarks.published import Limits, Published
 from tests.benchmarks.roofline import roofline, timed
 from tests.benchmarks.speed import cut
@@ -106,9 +107,10 @@ class Ours:
     def seconds(self, question: str, held: Memorized) -> tuple[float, float]:
         """Answer a question over what is held; the seconds to the first token, and to the last."""
         answer = self.limits.answer
-        request = ask.check_request(self.endless, question, "memorag", None, answer, 0.0, False, None)
+        request = check_request(self.endless, question, "memorag", None, answer, 0.0, False, None)
         began, first = time.perf_counter(), 0.0
-        for event in ask.events(request, held, self.endless, self.limits.clue, self.limits.hits):
+        settings = ask.Settings(self.limits.clue, self.limits.hits, self.limits.passage)
+        for event in ask.events(request, held, self.endless, settings):
             if isinstance(event, Token) and not first:
                 first = time.perf_counter() - began
         return first, time.perf_counter() - began

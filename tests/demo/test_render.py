@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from demo import render, text
 from demo.memorising import Memorising
 from demo.session import Reply
-from engine.events import Answer, Clue, Passage
+from engine.events import Answer, Clue, Mark, Passage, Source
 
 # Every tag there may be, with the attributes it may have.
 KNOWN = {
@@ -21,6 +21,7 @@ KNOWN = {
     "article": {"class", "id"},
     "header": set(),
     "b": set(),
+    "mark": set(),
     "h4": set(),
     "table": {"class"},
     "tr": set(),
@@ -234,6 +235,53 @@ def test_without_a_true_citation_no_passage_stands_out(answer):
     assert all("unused" in classes for classes in found.values())
 
 
+def highlighted(html):
+    return re.findall(r"<mark>(.*?)</mark>", html, flags=re.DOTALL)
+
+
+def test_the_sentence_that_supports_the_answer_is_highlighted_in_its_passage():
+    body = "One <b>is</b> here. The door is yellow. Last."
+    marks = [Mark(0, 5, (Source(2, 19, 38),)), Mark(6, 9, (Source(2, 19, 38), Source(1, 0, 3)))]
+    html = render.evidence([passage(1, body), passage(2, body)], "Yellow. [2] So. [2][1]", marks)
+    assert highlighted(html) == ["One", body[19:38]]
+    assert page_of(html).text.count(body) == 2
+
+
+def test_no_place_and_a_place_beyond_the_passage_highlight_nothing_wrong():
+    marks = [Mark(0, 5, (Source(1, 0, 0), Source(1, 9, 99)))]
+    html = render.evidence([passage(1, "The door.")], "Yes [1].", marks)
+    assert highlighted(html) == []
+    assert "The door." in page_of(html).text
+
+
+@settings(deadline=None, max_examples=150)
+@given(untrusted, st.lists(st.tuples(st.integers(0, 70), st.integers(0, 70)), max_size=5))
+def test_any_highlighting_shows_every_character_once(body, spans):
+    marks = [Mark(0, 1, tuple(Source(1, min(span), max(span)) for span in spans))]
+    page = page_of(render.evidence([passage(1, body)], "Yes [1].", marks))
+    assert page.texts[-1] in body
+    assert page.text.endswith(body)
+
+
+def test_a_note_explains_the_mark_of_uncited_sentences_where_there_are_any():
+    cites, cites_not = Mark(0, 4, (Source(1, 0, 3),)), Mark(5, 9)
+    assert text.UNCITED_NOTE in page_of(render.evidence([passage(1)], "", [cites, cites_not])).text
+    assert text.UNCITED_NOTE not in page_of(render.evidence([passage(1)], "", [cites])).text
+    assert text.UNCITED_NOTE not in page_of(render.evidence([passage(1)])).text
+
+
+def test_the_page_is_that_of_the_supporting_sentence():
+    def where(*pages):
+        marks = [Mark(0, 4, tuple(Source(1, 0, 3, page) for page in pages))]
+        return page_of(render.evidence([passage(1, page=3)], "", marks)).text
+
+    assert "page 3" in where()
+    assert "page 3" in where(None)
+    assert "page 4" in where(4)
+    assert "page 3" not in where(4)
+    assert "pages 3, 4" in where(4, 3, 4)
+
+
 def test_a_passage_says_where_it_stands():
     assert "page 3" in page_of(render.evidence([passage(page=3)])).text
     assert "The Lens" in page_of(render.evidence([passage(section="The Lens")])).text
@@ -345,6 +393,37 @@ def test_only_a_number_in_brackets_becomes_a_link(answer):
 @given(st.text(max_size=80) | st.sampled_from(HOSTILE))
 def test_an_answer_keeps_every_character_and_none_is_markup(answer):
     assert plain(render.answer_markdown(answer)) == answer
+
+
+def test_sentences_that_cite_nothing_get_a_quiet_mark():
+    answer = "It is yellow. [1] Goats *fly* [x]. So."
+    marks = [Mark(0, 13, (Source(1, 0, 3),)), Mark(18, 34), Mark(35, 38)]
+    span = f'<span class="uncited" title="{text.UNCITED}">'
+    shown = render.answer_markdown(answer, marks)
+    assert shown == rf"It is yellow. [\[1\]](#passage-1) {span}Goats \*fly\* \[x\].</span> {span}So.</span>"
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.text(max_size=60) | st.sampled_from(HOSTILE),
+    st.lists(st.tuples(st.integers(0, 70), st.integers(0, 70)), max_size=4),
+)
+def test_a_marked_answer_keeps_every_character_and_gains_no_other_markup(answer, spans):
+    shown = render.answer_markdown(answer, [Mark(min(span), max(span)) for span in spans])
+    opening = f'<span class="uncited" title="{text.UNCITED}">'
+    assert shown.count(opening) == shown.count("</span>")
+    bare = shown.replace(opening, "").replace("</span>", "")
+    assert (
+        re.sub(rf"\\([{re.escape(punctuation)}])", r"\1", LINK.sub(r"\\[\1\\]", bare)).replace("&amp;", "&") == answer
+    )
+
+
+def test_only_the_finished_answer_is_marked():
+    final = Answer("Goats fly.", (), (), TIMINGS, marks=(Mark(0, 10),))
+    (message,) = render.messages(Reply("done", "x", (), (), "Goats fly.", final, mode="qa"))
+    assert "uncited" in message["content"]
+    (message,) = render.messages(Reply("write", "x", (), (), "Goats fly.", mode="qa"))
+    assert message["content"] == "Goats fly."
 
 
 def tokens_of(markdown):

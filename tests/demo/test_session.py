@@ -266,7 +266,7 @@ def test_a_good_question_passes_the_door(idle_service):
     session.check(GOOD, idle_service, visitor)
     for changes in ({"query": "?" * 4000}, {"temperature": 2}, {"max_new_tokens": 10}, {"max_new_tokens": 1024}):
         session.check(replace(GOOD, **changes), idle_service, visitor)
-    for mode in MODES:
+    for mode in text.MODES:
         session.check(replace(GOOD, mode=mode), idle_service, visitor)
 
 
@@ -307,6 +307,11 @@ def test_a_number_out_of_range_is_refused(idle_service, field, value):
     name, (low, high) = NUMBERS[field]
     expected = text.BAD_NUMBER.format(name=name, value=value, low=low, high=high)
     assert sentence_for(idle_service, **{field: value}) == expected
+
+
+@pytest.mark.parametrize("value", ["yes", 1, None, [True]])
+def test_a_switch_that_is_neither_on_nor_off_is_refused(idle_service, value):
+    assert sentence_for(idle_service, compare=value) == text.BAD_SWITCH.format(name=text.COMPARE, value=value)
 
 
 def test_an_unknown_generator_is_refused(idle_service):

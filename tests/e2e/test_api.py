@@ -77,7 +77,7 @@ def test_an_upload_is_memorised_and_answered_from_evidence(client, kind):
     assert last["timings"]["total"] >= last["timings"]["first_token"] > 0
 
 
-@pytest.mark.parametrize("mode", ["memorag", "rag", "qa", "summarize"])
+@pytest.mark.parametrize("mode", ["memorag", "rag", "qa", "summarize", "full"])
 def test_every_mode_answers(memorised, mode):
     client, corpus = memorised
     last = ask(client, "Who was the first keeper of the light?", corpus, "local", 0.0, 40, mode)[-1]
@@ -227,7 +227,7 @@ def test_endpoints_are_typed_and_documented(client):
     described = client.view_api(return_format="dict")["named_endpoints"]
     assert set(described) == {"/corpora", "/memorize", "/ask", "/connect"}
     names = [parameter["parameter_name"] for parameter in described["/ask"]["parameters"]]
-    assert names == ["question", "corpus", "generator", "temperature", "max_new_tokens", "mode"]
+    assert names == ["question", "corpus", "generator", "temperature", "max_new_tokens", "mode", "compare"]
     assert [p["parameter_name"] for p in described["/memorize"]["parameters"]] == ["files", "corpus"]
     assert described["/corpora"]["parameters"] == []
 

@@ -54,7 +54,7 @@ def test_memorising_sends_nothing_and_asking_sends_one_conversation(server, memo
 
 
 def test_every_question_begins_with_the_same_bytes(server, memory):
-    memory.clues(QUESTION, 32, with_draft=True)
+    memory.clues(QUESTION, 32, ("span", "surrogate", "draft"))
     memory.key_points()
     list(memory.stream_w_memory("And then?"))
     beginnings = {json.dumps(messages[:2]) for messages in conversations(server)}

@@ -169,7 +169,9 @@ def test_clues_without_spaces_find_passages(lines, encoder):
         for task, query in (("memorag", "1874?"), ("summarize", None)):
             answer = next(e for e in pipeline.stream(query, task_type=task) if isinstance(e, Answer))
             assert [clue.text for clue in answer.clues] == lines, task
-            assert set(lines) <= {name for passage in answer.evidence for name in passage.found_by}, task
+            found_by = {name for passage in answer.evidence for name in passage.found_by}
+            assert found_by & set(lines), task
+            assert task == "summarize" or set(lines) <= found_by, "a summary's places name the nearest point each"
 
 
 @pytest.mark.models

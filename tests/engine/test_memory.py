@@ -211,7 +211,7 @@ def test_the_same_text_again_is_not_read_again(memory):
 
 
 def test_a_draft_is_the_memorys_whole_answer(memory):
-    clues = memory.clues(QUESTION, 24, with_draft=True)
+    clues = memory.clues(QUESTION, 24, ("span", "surrogate", "draft"))
     assert clues[-1] == Clue("draft", memory.answer(QUESTION, 24))
     assert clues[:-1] == memory.clues(QUESTION, 24)
 

@@ -42,7 +42,7 @@ def test_calling_gives_the_text_of_the_answer(tiny):
 def test_the_answer_of_another_generator_is_made_true(scripted):
     pipeline, _ = scripted
     answer = events_of(pipeline)[-1]
-    assert answer.text == "It was Isolde Marrick [1]. She left."
+    assert answer.text == "It was Isolde Marrick. [1] She left."
 
 
 def test_clues_and_the_memory_are_never_part_of_the_generators_prompt(scripted):
@@ -363,7 +363,7 @@ def test_white_space_is_no_evidence(tiny):
 
 
 def test_chunks_are_never_longer_than_the_retriever_reads(tiny_model, encoder):
-    assert MemoRAGLite(tiny_model, encoder, retrieval_chunk_size=4000).memorizer.chunk_size == encoder.max_tokens
+    assert MemoRAGLite(tiny_model, encoder, retrieval_chunk_size=4000).memorizer.chunk_size <= encoder.max_tokens
     small = MemoRAGLite(tiny_model, encoder, retrieval_chunk_size=64)
     small.memorize(filler(0, 5))
     assert 32 < max(chunk.tokens for chunk in small.memorized.chunks) <= 64

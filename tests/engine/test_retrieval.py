@@ -1,4 +1,4 @@
-"""Finding passages: exact search, honest fusion, one budget; and the real encoder where it is installed."""
+"""Dense search: exact, and whole after every change; with the real encoder where it is installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as torch_save
@@ -17,18 +17,7 @@ from safetensors.torch import save_file as torch_save
 from engine.encoder import Encoder
 from engine.errors import BundleError, Cancelled, InputError, ModelError
 from engine.events import Stop
-from engine.lexical import LexicalIndex
-from engine.retrieval import (
-    CLUE_WEIGHT,
-    DEPTH,
-    RRF_K,
-    DenseRetriever,
-    FaissIndex,
-    Hit,
-    find,
-    fuse,
-    within_budget,
-)
+from engine.retrieval import DenseRetriever, FaissIndex
 
 TEXTS = [
     "The tower was built of pale granite from the quarry at Brannoch.",
@@ -134,46 +123,20 @@ def test_a_copy_changes_alone():
     np.testing.assert_array_equal(twin.vectors(), np.concatenate([unit(5)[2:], unit(4, seed=1)]))
 
 
+@given(st.integers(0, 60), st.integers(1, 5))
+@settings(max_examples=25, deadline=None)
+def test_all_scores_are_those_of_brute_force(size, count):
+    index, vectors, queries = FaissIndex(24), unit(size), unit(count, seed=1)
+    index.add(vectors)
+    assert np.allclose(index.scores(queries), queries @ vectors.T, atol=1e-5)
+    index.remove(range(0, size, 2))
+    assert np.allclose(index.scores(queries), queries @ vectors[1::2].T, atol=1e-5)
+
+
 @pytest.mark.parametrize("hits", [0, -1])
 def test_no_hits_cannot_be_asked_for(hits):
     with pytest.raises(InputError, match="give 1 or more"):
         FaissIndex(24).search(unit(1), hits)
-
-
-# Fusion and the budget
-
-
-def test_fusion_by_hand():
-    hits = fuse([("question", 1.0, [7, 3]), ("question", 1.0, [3, 9]), ("clue", 0.5, [9])])
-    assert hits == [
-        Hit(3, pytest.approx(1 / (RRF_K + 2) + 1 / (RRF_K + 1)), ("question",)),
-        Hit(9, pytest.approx(1 / (RRF_K + 2) + 0.5 / (RRF_K + 1)), ("question", "clue")),
-        Hit(7, pytest.approx(1 / (RRF_K + 1)), ("question",)),
-    ]
-
-
-def test_equal_scores_are_ordered_by_number():
-    assert [hit.number for hit in fuse([("a", 1.0, [5]), ("b", 1.0, [2]), ("c", 1.0, [9])])] == [2, 5, 9]
-    assert fuse([]) == []
-
-
-@given(
-    st.lists(st.integers(0, 30), max_size=20, unique=True),
-    st.lists(st.integers(1, 400), min_size=31, max_size=31),
-    st.integers(0, 2000),
-)
-def test_the_budget_is_never_exceeded_and_the_order_kept(numbers, sizes, budget):
-    hits = [Hit(number, 1.0, ()) for number in numbers]
-    taken = within_budget(hits, sizes, budget)
-    assert sum(sizes[hit.number] for hit in taken) <= budget
-    assert [hit for hit in hits if hit in taken] == taken
-    left = budget - sum(sizes[hit.number] for hit in taken)
-    assert all(sizes[hit.number] > left for hit in hits if hit not in taken), "what still fits is taken"
-
-
-def test_a_hit_that_does_not_fit_makes_way_for_the_next():
-    hits = [Hit(number, 1.0, ()) for number in (0, 1, 2)]
-    assert [hit.number for hit in within_budget(hits, [60, 50, 40], 100)] == [0, 2]
 
 
 # The real encoder
@@ -344,13 +307,12 @@ def test_more_hits_than_texts_are_all_texts(dense):
 @pytest.mark.models
 def test_many_threads_find_what_one_finds(dense):
     questions = ["Who kept the light first?", "What colour is the entrance?", "What was heard in fog?", "灯塔"]
-    lexical = LexicalIndex(TEXTS)
-    expected = {question: find(question, ["a keeper"], dense, lexical, 2) for question in questions}
+    expected = {question: dense.search(question, 3)[1].tolist() for question in questions}
     begin = threading.Barrier(8)
 
     def ask(number):
         begin.wait()
-        return [find(question, ["a keeper"], dense, lexical, 2) for question in questions[number % 4 :] * 3]
+        return [dense.search(question, 3)[1].tolist() for question in questions[number % 4 :] * 3]
 
     with ThreadPoolExecutor(8) as pool:
         for number, found in enumerate(pool.map(ask, range(8))):
@@ -358,53 +320,13 @@ def test_many_threads_find_what_one_finds(dense):
 
 
 @pytest.mark.models
-def test_the_question_leads_and_clues_only_add(dense):
-    lexical = LexicalIndex(TEXTS)
-    plain = find("Who was the first keeper?", [], dense, lexical, 3)
-    assert plain[0].number == 1
-    assert {hit.found_by for hit in plain} == {("question",)}
-    poor = ["The door is painted saffron yellow.", "saffron yellow door", "A yellow door."]
-    led_astray = find("Who was the first keeper?", poor, dense, lexical, 1)
-    assert [hit.number for hit in led_astray[:2]] == [2, 1], "clues raise their own best, the rest keeps its order"
-    rest = [hit.number for hit in led_astray if hit.number != 2]
-    assert rest == [hit.number for hit in plain if hit.number != 2]
-    door = next(hit for hit in led_astray if hit.number == 2)
-    assert set(door.found_by) == {"question", *poor}
-    before = next(hit.score for hit in plain if hit.number == 2)
-    assert door.score == pytest.approx(before + CLUE_WEIGHT / (RRF_K + 1))
-
-
-@pytest.mark.models
-def test_a_query_counts_once_however_often_it_is_given(dense):
-    lexical, question = LexicalIndex(TEXTS), "Who was the first keeper?"
-    once = find(question, ["saffron yellow door", "steam horn"], dense, lexical, 2)
-    again = ["saffron yellow door", question, "steam horn", " ", "", "saffron yellow door", "steam horn"]
-    assert find(question, again, dense, lexical, 2) == once
-
-
-@pytest.mark.models
-@pytest.mark.parametrize("ret_hit", [1, 2, 60])
-def test_a_clue_ranks_as_many_texts_as_ret_hit_says(encoder, ret_hit):
-    dense, texts = DenseRetriever(encoder), [f"The lamp of tower {number} burned." for number in range(80)]
-    dense.add(texts)
-    hits = find("", ["the lamp of tower 7"], dense, LexicalIndex(texts), ret_hit)
-    assert len(hits) == ret_hit
-    weighed = [hit.score for hit in hits]
-    assert weighed == [pytest.approx(1 / (RRF_K + rank)) for rank in range(1, ret_hit + 1)]
-    asked = find("lamps", ["the lamp of tower 7"], dense, LexicalIndex([]), ret_hit)
-    assert sum("question" in hit.found_by for hit in asked) == DEPTH
-
-
-@pytest.mark.models
-def test_without_a_question_the_clues_find(dense):
-    hits = find("", ["saffron yellow door", "steam horn"], dense, LexicalIndex(TEXTS), 1)
-    assert [hit.number for hit in hits] == [2, 3]
-    assert hits[0].found_by == ("saffron yellow door",)
-
-
-@pytest.mark.models
-def test_nothing_is_found_in_nothing(encoder):
-    assert find("Who?", ["clue"], DenseRetriever(encoder), LexicalIndex([]), 3) == []
+def test_scores_are_those_of_all_texts(dense, encoder):
+    questions = ["Who kept the light first?", "What colour is the entrance?"]
+    scores = dense.scores(questions)
+    assert scores.shape == (2, len(TEXTS))
+    best, numbers = dense.search(questions, 3)
+    assert np.allclose(np.take_along_axis(scores, numbers, 1), best, atol=1e-6)
+    assert DenseRetriever(encoder).scores(questions).shape == (2, 0)
 
 
 @pytest.mark.models

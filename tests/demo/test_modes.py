@@ -1,0 +1,51 @@
+"""What a visitor is told about the modes, and about a language that the retriever does not read."""
+
+from types import SimpleNamespace
+from typing import get_args, get_type_hints
+
+import pytest
+
+from demo import memorising, text
+from demo.api import Api
+from demo.page import Page
+from engine import tongues
+from engine.events import Task
+
+# Modes
+
+
+def test_every_mode_of_the_engine_can_be_chosen_and_is_explained():
+    assert set(text.MODES) == set(text.MODE_INFOS) == set(get_args(Task))
+    assert set(get_args(get_type_hints(Api.ask)["mode"])) == set(get_args(Task))
+    for mode in text.MODES:
+        assert f'"{mode}"' in Api.ask.__doc__
+
+
+# Languages
+
+CHINESE = "灯塔建在鹭岛的北端，守塔人每天傍晚点亮油灯，清晨再把它熄灭。塔里有二百一十四级台阶，一直通到灯室。" * 3
+
+
+@pytest.mark.models
+def test_a_corpus_that_the_retriever_does_not_read_says_so(service, visitors, tmp_path):
+    path = tmp_path / "tower.txt"
+    path.write_text(CHINESE, "utf-8")
+    *_, last = memorising.memorize(service, visitors.get("reader"), [path])
+    page, request = Page(service), SimpleNamespace(session_hash="reader")
+    memory, line, _ = page.look(last.corpus, request)
+    note = text.READY_UNREAD.format(language="Chinese").strip()
+    assert note in last.status
+    assert note in line
+    assert text.UNREAD.format(retriever="all-MiniLM-L6-v2", language="Chinese") in memory
+    assert service.delete("reader") == 1
+
+
+@pytest.mark.models
+def test_a_corpus_that_the_retriever_reads_says_nothing_about_it(service):
+    memory, line, _ = Page(service).look("tide-mill", SimpleNamespace(session_hash="v"))
+    assert service.unread_language("tide-mill") is None
+    assert "does not read" not in memory + line
+
+
+def test_every_language_that_is_tested_has_a_name():
+    assert set(text.LANGUAGES) == set(tongues.tested())
