@@ -139,6 +139,17 @@ def states(sentence: str, is_line: bool) -> bool:
     return not is_heading and not _SILENT.search(text)
 
 
+def unusual_names(text: str, language: str) -> list[str]:
+    """Return the capitalised words inside a text's sentences, which name somebody or something.
+
+    Those of a language that writes every noun so, and of a text that writes nearly every word so, tell nothing.
+    """
+    found = list(_capitalised(text))
+    if language.partition("-")[0] in _CAPITAL_NOUNS or len(found) >= _TITLE * len(_WORD.findall(text)):
+        return []
+    return [word for word, is_first, _ in found if not is_first and len(word) > 1]
+
+
 def _capitalised(text: str) -> Iterator[tuple[str, bool, int]]:
     """Yield the capitalised words of a text, whether each begins a sentence or a quotation, and where it ends."""
     for match in _WORD.finditer(text):

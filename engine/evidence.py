@@ -15,16 +15,12 @@ from engine.model import Model
 from engine.ranking import Hit, rank, within_budget
 from engine.reranking import reranked
 from engine.strategy import Strategy
-from engine.tongues import reads, unrelated
 
 # Tokens of the retriever that all evidence may have, the same for every task, so that tasks compare fairly.
 EVIDENCE_TOKENS = 1280
 # Tokens of a chunk: a small one has one subject, and more places of the text fit the evidence. With 256 tokens, plain
 # RAG found 0.30 of the evidence, with 96 it found 0.38 (188 questions on six texts, the same budget).
 _CHUNK_TOKENS = 96
-# The text has something to say when closeness and known words together reach so much; and what these count. Of 152
-# questions about other texts 0.8 are told by it, and 0.02 of those that the text does answer are taken for such.
-_SAID, _KNOWN, _KNOWN_ALONE = 0.41, 0.5, 0.05
 # Chunks that are looked at for it, at most; white space has hardly any tokens.
 _CANDIDATES = 400
 
@@ -62,20 +58,6 @@ def find(
         texts, lengths = [_text(hit, held) for hit in hits], [sizes[hit.number] for hit in hits]
         hits = reranked(question, hits, texts, lengths, held.memory, strategy.rerank, budget, stop)
     return within_budget(hits, sizes, [_text(hit, held) for hit in hits], budget)
-
-
-def is_silent(question: str, hits: Sequence[Hit], held: Memorized) -> bool:
-    """Return whether the text has nothing to say: no chunk is near to the question or has much of its rare words.
-
-    An encoder's cosines are counted from those of unrelated sentences, and not at all for a language it does not read.
-    """
-    known = max((held.lexical.covered(question, _text(hit, held)) for hit in hits), default=0.0)
-    encoder = held.dense.encoder
-    if reads(encoder, held.language) is False:
-        return known < _KNOWN_ALONE
-    least = unrelated(encoder)
-    near = max((float(held.dense.scores([question]).max()) - least) / (1 - least), 0.0) if len(held.dense) else 0.0
-    return near + _KNOWN * known < _SAID
 
 
 def overview(

@@ -9,12 +9,13 @@ from engine.bundle import Memorized
 from engine.chunking import compact
 from engine.errors import ContextLengthError
 from engine.events import Clue, Passage
-from engine.evidence import find, is_silent, overview, passages
+from engine.evidence import find, overview, passages
 from engine.focus import focus
 from engine.prompt import fields_of, render
 from engine.ranking import Hit
 from engine.request import Generator, Request
 from engine.sentences import Sentences
+from engine.silence import is_silent
 from engine.strategy import Strategy
 from engine.tongues import reads
 

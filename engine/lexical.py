@@ -106,16 +106,16 @@ class LexicalIndex:
             return np.zeros(self._size, np.float32)
         return np.asarray(self._index.get_scores(terms), np.float32)
 
-    def rarity(self, query: str) -> dict[str, float]:
-        """Return how rare each term of the query is in the texts (its inverse frequency, as BM25 has it)."""
+    def frequencies(self, query: str) -> dict[str, int]:
+        """Return in how many texts each term of the query stands."""
         known, starts = self._index.vocab_dict, self._index.scores["indptr"]
         places = {term: known.get(term) for term in words(query, stemmer_of(self._language))}
-        counts = {term: 0 if at is None else int(starts[at + 1] - starts[at]) for term, at in places.items()}
-        return {term: math.log(1 + (self._size - n + 0.5) / (n + 0.5)) for term, n in counts.items()}
+        return {term: 0 if at is None else int(starts[at + 1] - starts[at]) for term, at in places.items()}
 
     def covered(self, query: str, text: str) -> float:
         """Return which part of the query's terms, weighed by how rare they are, a text holds: 0 to 1."""
-        rarity, terms = self.rarity(query), set(words(text, stemmer_of(self._language)))
+        counts, terms = self.frequencies(query), set(words(text, stemmer_of(self._language)))
+        rarity = {term: math.log(1 + (self._size - n + 0.5) / (n + 0.5)) for term, n in counts.items()}
         return sum(rarity[term] for term in rarity.keys() & terms) / (sum(rarity.values()) or 1.0)
 
     def search(self, query: str, hits: int) -> list[int]:

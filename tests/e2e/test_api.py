@@ -204,7 +204,7 @@ def test_a_generator_behind_an_api_answers_with_the_visitors_key(app, client):
         connected = client.predict("compatible", "citer", key, server.base_url, api_name="/connect")
         assert key not in connected
         last = ask(client, "Who is Dobby?", "harry-potter", "compatible", 0.7, 99)[-1]
-        assert last["answer"] == "Dobby is a house-elf [1] who is set free."
+        assert last["answer"] == "Dobby is a house-elf who is set free. [1]"
         request = server.requests[-1]
         assert key in request.headers["authorization"]
         assert request.body["temperature"] == 0.7

@@ -69,6 +69,7 @@ FLOORS = (
     "coverage",
     "focus",
     "bundle",
+    "silence",
     "evidence",
     "request",
     "grounding",
