@@ -15,7 +15,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,6 +24,7 @@ from engine.documents import Limits, read_document
 from engine.errors import InputError
 from engine.events import Answer, Event, Passage, Task, Token
 from engine.settings import Settings
+from engine.strategy import strategy_for
 
 _SHOWN = 200  # characters of a passage in the list of evidence
 
@@ -51,7 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("bundle", type=Path, metavar="DIR")
     ask.add_argument("question", nargs="?", help="may be left out for --task summarize")
     ask.add_argument(
-        "--task", default="memorag", choices=get_args(Task), help="memorag (default), qa, rag or summarize"
+        "--task", default="memorag", choices=get_args(Task), help="memorag (default), qa, rag, summarize or full"
+    )
+    ask.add_argument(
+        "--rerank",
+        type=int,
+        metavar="N",
+        help="passages that the model judges anew (default: some, if it is fast)",
     )
     ask.add_argument("--max-new-tokens", type=int, default=256)
     ask.add_argument("--temperature", type=float, default=0.0)
@@ -77,6 +84,7 @@ def _ask(given: argparse.Namespace, settings: Settings) -> None:
 
     if given.task != "summarize" and not (given.question or "").strip():
         raise InputError("The question is empty; write a question, or ask for --task summarize.")
+    strategy = None if given.rerank is None else replace(strategy_for(given.task, reads_fast=True), rerank=given.rerank)
     with progress_bar() as on_progress:
         pipeline = load_pipeline(str(read_manifest(given.bundle).get("kind")), settings)
         pipeline.load(given.bundle, on_progress=on_progress)
@@ -85,6 +93,7 @@ def _ask(given: argparse.Namespace, settings: Settings) -> None:
         task_type=given.task,
         max_new_tokens=given.max_new_tokens,
         temperature=given.temperature,
+        strategy=strategy,
     )
     answer = _shown(events, quiet=given.json)
     if given.json:

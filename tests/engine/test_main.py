@@ -92,6 +92,7 @@ def test_info_finds_a_damaged_bundle(bundle, tmp_path, capsys):
         (["memorize", "nowhere.txt", "--save", "{tmp}/b"], '"nowhere.txt" is not there'),
         (["memorize", str(DATA / "lighthouse.txt"), "--save", "{tmp}/b", "--threads", "many"], "give a number"),
         (["ask", "{tmp}/none", "Who?"], "There is no bundle in 'none'"),
+        (["ask", "{tmp}/none", "Who?", "--rerank", "-1"], "rerank -1"),
         (["info", "{tmp}"], "There is no bundle"),
     ],
 )
