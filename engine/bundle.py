@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,8 +70,12 @@ class Memorized:
 
     @cached_property
     def searches(self) -> Searches:
-        """The indexes over the chunks."""
-        return Searches(self.dense, self.lexical, np.array([chunk.document for chunk in self.chunks], np.int64))
+        """The indexes over the chunks, with the gists as nodes above them."""
+        begins = [(gist.document, gist.start) for gist in self.gists]
+        middles = ((chunk.document, (chunk.start + chunk.end) // 2) for chunk in self.chunks)
+        gist_of = np.array([max(0, bisect_right(begins, middle) - 1) for middle in middles], np.int64)
+        documents = np.array([chunk.document for chunk in self.chunks], np.int64)
+        return Searches(self.dense, self.lexical, documents, tuple(gist.text for gist in self.gists), gist_of)
 
     @property
     def stats(self) -> dict[str, int | str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -35,11 +36,17 @@ class Hit:
 
 @dataclass(frozen=True)
 class Searches:
-    """The indexes over the same chunks; ``documents`` [n] int64 is the number of each chunk's document, ascending."""
+    """The indexes over the same chunks; ``documents`` [n] int64 is the number of each chunk's document, ascending.
+
+    ``gists`` are nodes above the chunks, as in RAPTOR (arXiv 2401.18059); ``gist_of`` [n] int64 is the number of each
+    chunk's own.
+    """
 
     dense: DenseRetriever
     lexical: LexicalIndex
     documents: np.ndarray
+    gists: tuple[str, ...] = ()
+    gist_of: np.ndarray | None = None
 
     def scores(self, queries: Sequence[str], strategy: Strategy) -> np.ndarray:
         """Return the fused scores [queries, n] float64 of all chunks; higher is better."""
@@ -49,6 +56,17 @@ class Searches:
         if strategy.lexical:
             total += [self._settled(self.lexical.scores(query), strategy) for query in queries]
         return total
+
+    def gist_scores(self, query: str, strategy: Strategy) -> np.ndarray:
+        """Return the scores [n] float64 that chunks have for the gists they lie in, as much as the strategy gives."""
+        if self.gist_of is None or len(self.gists) < 2 or not strategy.gists:
+            return np.zeros(len(self.documents))
+        near = self._gist_vectors @ self.dense.encoder.encode([query], query=True)[0]
+        return strategy.gists * comparable(near.astype(np.float64)[self.gist_of], strategy.fusion)
+
+    @cached_property
+    def _gist_vectors(self) -> np.ndarray:
+        return self.dense.encoder.encode(self.gists, is_waited_for=True)
 
     def _settled(self, scores: np.ndarray, strategy: Strategy) -> np.ndarray:
         """Return one search's scores [n] with their context, comparable to another's."""
@@ -100,7 +118,7 @@ def rank(
     if not question and not hints:
         return []
     rows = searches.scores([question, *hints] if question else hints, strategy)
-    total = rows[0].copy() if question else np.zeros(rows.shape[1])
+    total = rows[0] + searches.gist_scores(question, strategy) if question else np.zeros(rows.shape[1])
     found_by: dict[int, list[str]] = {int(n): ["question"] for n in top(total, _DEPTH)} if question else {}
     weight = (strategy.clue_weight if question else 1.0) / max(1, len(hints))
     for hint, row in zip(hints, rows[bool(question) :], strict=True):

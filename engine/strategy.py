@@ -19,15 +19,17 @@ class Strategy:
     """Which searches rank the chunks, and what each of them counts.
 
     ``dense`` and ``lexical`` rank by meaning and by words; ``fusion`` adds standardised scores, or reciprocal ranks.
-    ``context`` is the part of a neighbour's score that a chunk is given. ``clues`` are the kinds that are recalled, all
-    together weighing ``clue_weight`` against the question's 1. ``rerank`` is how many chunks the language model reads
-    to judge how likely the question is after each; 0 leaves it out.
+    ``context`` is the part of a neighbour's score that a chunk is given, ``gists`` what the gist that it lies in counts.
+    ``clues`` are the kinds that are recalled, all together weighing ``clue_weight`` against the question's 1.
+    ``rerank`` is how many chunks the language model reads to judge how likely the question is after each; 0 leaves it
+    out.
     """
 
     dense: bool = True
     lexical: bool = True
     fusion: Fusion = "scores"
     context: float = 0.4
+    gists: float = 0.5
     clues: tuple[ClueKind, ...] = ()
     clue_weight: float = 0.0
     rerank: int = 0
@@ -36,6 +38,8 @@ class Strategy:
         """Raise InputError for what cannot be used."""
         if not (self.dense or self.lexical):
             raise InputError("The strategy searches neither by meaning nor by words; let it do one of them.")
+        if not 0 <= self.gists <= 10:
+            raise InputError(f"The strategy has gists {self.gists}; give 0 to 10.")
         if not 0 <= self.context <= 1 or not 0 <= self.clue_weight <= 10 or not 0 <= self.rerank <= 1000:
             raise InputError(
                 f"The strategy has context {self.context}, clue_weight {self.clue_weight} and rerank {self.rerank}; "
@@ -44,7 +48,7 @@ class Strategy:
 
 
 # Nearest in meaning to the bare question, as plain RAG has it.
-plain = Strategy(lexical=False, context=0.0)
+plain = Strategy(lexical=False, context=0.0, gists=0.0)
 # What clues weigh, and how many chunks are read anew, by default.
 CLUE_WEIGHT, RERANK = 0.4, 15
 _best = Strategy(clues=("span", "surrogate"), clue_weight=CLUE_WEIGHT)

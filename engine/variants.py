@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from engine.errors import InputError
 from engine.events import ClueKind, Task
-from engine.strategy import CLUE_WEIGHT, RERANK, Strategy
+from engine.strategy import CLUE_WEIGHT, RERANK, Strategy, strategy_for
 
 SUMMARY = "summary"
 
@@ -45,10 +45,10 @@ class Variant:
 
 
 # What the memory mode consists of, added one by one; each also shows what the others are worth without it.
-_question = Strategy()
+_scores = Strategy(context=0.0, gists=0.0)
+_context = Strategy(gists=0.0)
 _both: tuple[ClueKind, ...] = ("span", "surrogate")
-_clues = Strategy(clues=_both, clue_weight=CLUE_WEIGHT)
-_all = replace(_clues, rerank=RERANK)
+_clues = replace(_context, clues=_both, clue_weight=CLUE_WEIGHT)
 
 VARIANTS: Mapping[str, Variant] = {
     variant.name: variant
@@ -60,18 +60,21 @@ VARIANTS: Mapping[str, Variant] = {
         Variant("rag", "rag", "the same in chunks of 96 tokens, the mode rag"),
         Variant("memorag", "memorag", "the memory mode as it is for this model"),
         Variant("summarize", "summarize", "a summary, from all over the text", kinds=(SUMMARY,)),
-        Variant("lexical", "memorag", "the question by its words alone", (), Strategy(dense=False, context=0.0)),
-        Variant("ranks", "memorag", "meaning and words, fused by rank", (), Strategy(fusion="ranks", context=0.0)),
-        Variant("scores", "memorag", "meaning and words, fused by score", (), Strategy(context=0.0)),
-        Variant("context", "memorag", "and a part of the neighbours' scores", (), _question),
-        Variant("spans", "memorag", "and recalled facts", (), replace(_clues, clues=("span",))),
-        Variant("surrogates", "memorag", "and simpler questions instead", (), replace(_clues, clues=("surrogate",))),
-        Variant("draft", "memorag", "and the memory's own answer instead", (), replace(_clues, clues=("draft",))),
-        Variant("clues", "memorag", "and facts and simpler questions", (), _clues),
-        Variant("clues+draft", "memorag", "and all three", (), replace(_clues, clues=(*_both, "draft"))),
-        Variant("rerank", "memorag", "no clues, but reranked by the model", (), Strategy(rerank=RERANK)),
-        Variant("clues+rerank", "memorag", "clues and reranked by the model", (), _all),
-        Variant("context, 256", "memorag", "no clues, in chunks of 256 tokens", (), _question, 256),
+        Variant("lexical", "memorag", "the question by its words alone", (), replace(_scores, dense=False)),
+        Variant("ranks", "memorag", "meaning and words, fused by rank", (), replace(_scores, fusion="ranks")),
+        Variant("scores", "memorag", "meaning and words, fused by score", (), _scores),
+        Variant("context", "memorag", "and a part of the neighbours' scores", (), _context),
+        Variant("gists", "memorag", "and gists as nodes above the chunks", (), Strategy()),
+        Variant("spans", "memorag", "context and recalled facts", (), replace(_clues, clues=("span",))),
+        Variant("surrogates", "memorag", "context and simpler questions", (), replace(_clues, clues=("surrogate",))),
+        Variant("draft", "memorag", "context and the memory's own answer", (), replace(_clues, clues=("draft",))),
+        Variant("clues", "memorag", "context, facts and simpler questions", (), _clues),
+        Variant("clues+draft", "memorag", "context and all three", (), replace(_clues, clues=(*_both, "draft"))),
+        Variant("rerank", "memorag", "context, reranked by the model", (), replace(_context, rerank=RERANK)),
+        Variant("clues+rerank", "memorag", "context, clues, reranked", (), replace(_clues, rerank=RERANK)),
+        Variant("gists+rerank", "memorag", "context, gists, reranked", (), Strategy(rerank=RERANK)),
+        Variant("all", "memorag", "context, gists, clues, reranked", (), strategy_for("memorag", reads_fast=True)),
+        Variant("context, 256", "memorag", "context, in chunks of 256 tokens", (), _context, 256),
     )
 }
 

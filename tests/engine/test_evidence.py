@@ -28,12 +28,12 @@ def tokens(hits, held) -> int:
     return sum(held.chunks[hit.number].tokens for hit in hits)
 
 
-@pytest.mark.parametrize("budget", [0, 50, 300, EVIDENCE_TOKENS])
+@pytest.mark.parametrize("budget", [0, 150, 300, EVIDENCE_TOKENS])
 def test_the_budget_is_kept_by_questions_and_summaries(held, budget):
     for search in (find, overview):
         hits = search(QUESTION, ["a keeper"], held, Strategy(clue_weight=0.4, rerank=5), 3, budget=budget)
         assert tokens(hits, held) <= budget
-        assert bool(hits) == (budget >= 50)
+        assert bool(hits) == (budget > 0)
         assert len({hit.number for hit in hits}) == len(hits)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -93,6 +95,17 @@ def test_a_neighbour_gets_a_part_of_the_score(searches):
 
 
 @pytest.mark.models
+def test_a_gist_that_is_near_raises_the_chunks_below_it(searches):
+    gists = ("A lighthouse and who kept it.", "Steam horns and other signals in fog.")
+    above = replace(searches, gists=gists, gist_of=np.array([0, 0, 0, 1, 1, 1]))
+    question = "Which horns and other signals were used in fog?"
+    apart = rank(question, [], above, Strategy(context=0.0, gists=0.0), 3, 6)
+    found = rank(question, [], above, Strategy(context=0.0, gists=5.0), 3, 6)
+    assert {hit.number for hit in found[:3]} == {3, 4, 5} != {hit.number for hit in apart[:3]}
+    assert apart == rank(question, [], searches, Strategy(context=0.0, gists=5.0), 3, 6), "without gists as without"
+
+
+@pytest.mark.models
 def test_the_question_leads_and_clues_only_add(searches):
     strategy = Strategy(context=0.0, clue_weight=0.1)
     alone = rank(QUESTION, [], searches, strategy, 1, 6)
@@ -173,6 +186,7 @@ def test_a_near_duplicate_makes_way_for_the_next():
         ({"context": 1.5}, "context 1.5"),
         ({"clue_weight": -1.0}, "clue_weight -1.0"),
         ({"rerank": 5000}, "rerank 5000"),
+        ({"gists": -0.5}, "gists -0.5"),
     ],
 )
 def test_a_strategy_that_cannot_be_used_is_refused(options, message):
