@@ -19,8 +19,8 @@ class Strategy:
     """Which searches rank the chunks, and what each of them counts.
 
     ``dense`` and ``lexical`` rank by meaning and by words; ``fusion`` adds standardised scores, or reciprocal ranks.
-    ``context`` is the part of a neighbour's score that a chunk is given, ``gists`` what the gist that it lies in counts.
-    ``clues`` are the kinds that are recalled, all together weighing ``clue_weight`` against the question's 1.
+    ``context`` is the part of a neighbour's score that a chunk is given, ``gists`` what the gist counts that it lies
+    in. ``clues`` are the kinds that are recalled, all together weighing ``clue_weight`` against the question's 1.
     ``rerank`` is how many chunks the language model reads to judge how likely the question is after each; 0 leaves it
     out.
     """
