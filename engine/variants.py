@@ -73,7 +73,7 @@ VARIANTS: Mapping[str, Variant] = {
         Variant("rerank", "memorag", "context, reranked by the model", (), replace(_context, rerank=RERANK)),
         Variant("clues+rerank", "memorag", "context, clues, reranked", (), replace(_clues, rerank=RERANK)),
         Variant("gists+rerank", "memorag", "context, gists, reranked", (), Strategy(rerank=RERANK)),
-        Variant("all", "memorag", "context, gists, clues, reranked", (), strategy_for("memorag", reads_fast=True)),
+        Variant("everything", "memorag", "context, gists, clues, reranked", (), strategy_for("memorag", reads_fast=True)),
         Variant("context, 256", "memorag", "context, in chunks of 256 tokens", (), _context, 256),
     )
 }
