@@ -297,6 +297,7 @@ def test_variants_are_chosen_by_name_and_group():
     assert [variant.name for variant in chosen(["rag", "closed", "rag"])] == ["rag", "closed"]
     assert [variant.name for variant in chosen(["all"])] == list(VARIANTS)
     assert {name for group in GROUPS.values() for name in group} <= set(VARIANTS)
+    assert not set(GROUPS) & set(VARIANTS), "a name means one thing"
     assert all(name == variant.name for name, variant in VARIANTS.items())
     for names, words in ((["nonsense"], "no variant 'nonsense'; there are closed, "), ([], "No variant is given")):
         with pytest.raises(InputError, match=words):
