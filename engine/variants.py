@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from engine.errors import InputError
 from engine.events import ClueKind, Task
-from engine.strategy import CLUE_WEIGHT, RERANK, Strategy, strategy_for
+from engine.strategy import CLUE_WEIGHT, RERANK, Strategy
 
 SUMMARY = "summary"
 
@@ -45,10 +45,13 @@ class Variant:
 
 
 # What the memory mode consists of, added one by one; each also shows what the others are worth without it.
-_scores = Strategy(context=0.0, gists=0.0)
-_context = Strategy(gists=0.0)
+_scores = Strategy(context=0.0)
+_context = Strategy()
+# With 0.25 and 0.5 gists help as much, with 1 they hurt.
+_gists = Strategy(gists=0.5)
 _both: tuple[ClueKind, ...] = ("span", "surrogate")
 _clues = replace(_context, clues=_both, clue_weight=CLUE_WEIGHT)
+_everything = replace(_clues, gists=0.5, rerank=RERANK)
 
 VARIANTS: Mapping[str, Variant] = {
     variant.name: variant
@@ -64,7 +67,7 @@ VARIANTS: Mapping[str, Variant] = {
         Variant("ranks", "memorag", "meaning and words, fused by rank", (), replace(_scores, fusion="ranks")),
         Variant("scores", "memorag", "meaning and words, fused by score", (), _scores),
         Variant("context", "memorag", "and a part of the neighbours' scores", (), _context),
-        Variant("gists", "memorag", "and gists as nodes above the chunks", (), Strategy()),
+        Variant("gists", "memorag", "and gists as nodes above the chunks", (), _gists),
         Variant("spans", "memorag", "context and recalled facts", (), replace(_clues, clues=("span",))),
         Variant("surrogates", "memorag", "context and simpler questions", (), replace(_clues, clues=("surrogate",))),
         Variant("draft", "memorag", "context and the memory's own answer", (), replace(_clues, clues=("draft",))),
@@ -72,8 +75,8 @@ VARIANTS: Mapping[str, Variant] = {
         Variant("clues+draft", "memorag", "context and all three", (), replace(_clues, clues=(*_both, "draft"))),
         Variant("rerank", "memorag", "context, reranked by the model", (), replace(_context, rerank=RERANK)),
         Variant("clues+rerank", "memorag", "context, clues, reranked", (), replace(_clues, rerank=RERANK)),
-        Variant("gists+rerank", "memorag", "context, gists, reranked", (), Strategy(rerank=RERANK)),
-        Variant("everything", "memorag", "context, gists, clues, reranked", (), strategy_for("memorag", reads_fast=True)),
+        Variant("gists+rerank", "memorag", "context, gists, reranked", (), replace(_gists, rerank=RERANK)),
+        Variant("everything", "memorag", "context, gists, clues, reranked", (), _everything),
         Variant("context, 256", "memorag", "context, in chunks of 256 tokens", (), _context, 256),
     )
 }
