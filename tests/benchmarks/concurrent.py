@@ -217,7 +217,7 @@ def row(count: int, found: Sequence[Figures]) -> Figures:
 
 def main(line: Sequence[str] | None = None) -> None:
     given = arguments(line)
-    limits = Limits(clue=pipeline._CLUE_TOKENS_SMALL, answer=given.new_tokens)
+    limits = Limits(clue=pipeline.CLUE_TOKENS_SMALL, answer=given.new_tokens)
     facts = {"benchmark": "concurrent", **machine(), "limits": asdict(limits), "runs": given.runs}
     worker = Worker(Crowd, limits)
     text, facts["copies"] = worker.do("fill", given.text.read_text("utf-8"), given.tokens)

@@ -75,7 +75,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 def main(line: Sequence[str] | None = None) -> None:
     given = arguments(line)
-    limits = Limits(clue=pipeline._CLUE_TOKENS_SMALL, answer=given.new_tokens)
+    limits = Limits(clue=pipeline.CLUE_TOKENS_SMALL, answer=given.new_tokens)
     facts = {"benchmark": "scaling", **machine(), "limits": asdict(limits), "runs": given.runs}
     asked = [(OURS, tokens) for tokens in sorted(set(given.tokens))]
     asked += [(PUBLISHED, tokens) for _, tokens in asked if tokens <= given.published]
