@@ -12,6 +12,7 @@ a sentence each; the exit status is then 1. Models and devices come from the fla
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +20,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from engine.apart import read_apart
 from engine.command import add_model_flags, load_pipeline, progress_bar, run_command, settings_of
-from engine.documents import Limits, read_document
-from engine.errors import InputError
-from engine.events import Answer, Event, Passage, Task, Token
+from engine.documents import Document, Limits
+from engine.errors import InputError, PasswordError
+from engine.events import Answer, Event, OnProgress, Passage, Task, Token
 from engine.settings import Settings
 from engine.strategy import strategy_for
 
@@ -72,11 +74,22 @@ def _parser() -> argparse.ArgumentParser:
 def _memorize(given: argparse.Namespace, settings: Settings) -> None:
     limits = Limits(max_bytes=settings.max_file_bytes)
     with progress_bar() as on_progress:
-        documents = [read_document(path, limits=limits, on_progress=on_progress) for path in given.files]
+        documents = [_read(path, limits, on_progress) for path in given.files]
         pipeline = load_pipeline("memorag" if given.full else "memorag-lite", settings)
         pipeline.memorize(documents, save_dir=given.save, on_progress=on_progress)
     facts = {"bundle": str(given.save), "documents": [d.name for d in pipeline.memorized.documents], **pipeline.stats}
     _tell(facts, given.json)
+
+
+def _read(path: Path, limits: Limits, on_progress: OnProgress) -> Document:
+    """Read a file; ask for its password where it has one and somebody is there to be asked."""
+    try:
+        return read_apart(path, limits=limits, on_progress=on_progress)
+    except PasswordError:
+        if not sys.stdin.isatty():
+            raise
+        password = getpass.getpass(f"Password of {path.name}: ")
+        return read_apart(path, limits=limits, password=password, on_progress=on_progress)
 
 
 def _ask(given: argparse.Namespace, settings: Settings) -> None:
@@ -121,6 +134,7 @@ def _info(given: argparse.Namespace, settings: Settings) -> None:
         "retriever": made.retriever[0],
         "chunk_tokens": made.chunk_size,
         "bytes": sum(int(facts["bytes"]) for facts in bundle.manifest["files"].values()),
+        "missing": list(made.missing),
         "versions": made.versions,
         **made.stats,
     }

@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from engine.bundle import Memorized
 from engine.citation import Citer
 from engine.errors import ContextLengthError
 from engine.events import Answer, Clue, ClueKind, Clues, Event, Evidence, Mark, Source, Token
 from engine.grounding import Ground, ground
+from engine.memorized import Memorized
 from engine.prompt import render
 from engine.request import Generator, Request
 from engine.strategy import Strategy, strategy_for
@@ -43,7 +43,7 @@ def events(request: Request, held: Memorized, generator: Generator, settings: Se
     found = time.perf_counter()
     yield Evidence(rests_on.passages, found - recalled)
     text, first = "", found
-    citer = Citer(rests_on.passages, request.query, held.language, held.memory.prompts.not_found, rests_on.sentences)
+    citer = Citer(rests_on.passages, request.query, held.language, held.prompts.not_found, rests_on.sentences)
     for piece in _write(request, held, generator, rests_on, citer):
         if not text:
             first = time.perf_counter()
@@ -53,7 +53,7 @@ def events(request: Request, held: Memorized, generator: Generator, settings: Se
     if rests_on.nearest is not None and not citer.used:
         # Nothing supports the answer: let the text speak for itself.
         number, sentence = rests_on.nearest
-        quotation = citer.quote(render(held.memory.prompts.nearest, sentence=sentence), number, sentence)
+        quotation = citer.quote(render(held.prompts.nearest, sentence=sentence), number, sentence)
         text += quotation
         yield Token(quotation)
     done = time.perf_counter()
@@ -85,12 +85,13 @@ def _clues(request: Request, held: Memorized, strategy: Strategy, tokens: int) -
         return request.clues
     if request.task == "summarize":
         # A small model's key points say little: "The text is written in a clear manner."
-        points = held.memory.key_points(2 * tokens, request.stop) if held.memory.is_able else ()
+        can_list = held.memory.is_able and "memory" not in held.missing
+        points = held.memory.key_points(2 * tokens, request.stop) if can_list else ()
         return points or _samples(held)
     kinds: set[ClueKind] = set(strategy.clues)
     if request.use_memory_answer and request.task == "memorag":
         kinds.add("draft")
-    if not kinds:
+    if not kinds or "memory" in held.missing:
         return ()
     try:
         return held.memory.clues(request.query, tokens, kinds, request.stop)
@@ -102,13 +103,13 @@ def _clues(request: Request, held: Memorized, strategy: Strategy, tokens: int) -
 def _samples(held: Memorized) -> tuple[Clue, ...]:
     """Return what stands for a text whose memory lists nothing: its gists, or passages spread evenly over it."""
     stride = max(1, -(-len(held.chunks) // _SAMPLES))
-    texts = [gist.text for gist in held.gists] or [chunk.of(held.documents) for chunk in held.chunks[::stride]]
+    texts = [gist.text for gist in held.gists] or held.texts[::stride]
     return tuple(Clue("point", text.strip()[:300]) for text in texts if text.strip())
 
 
 def _write(request: Request, held: Memorized, generator: Generator, rests_on: Ground, citer: Citer) -> Iterator[str]:
     """Yield the answer as ``citer`` lets it pass, with true citations only."""
-    prompts, limit, warmth, stop = held.memory.prompts, request.max_new_tokens, request.temperature, request.stop
+    prompts, limit, warmth, stop = held.prompts, request.max_new_tokens, request.temperature, request.stop
     if request.task == "qa":
         pieces = held.memory.stream_w_memory(render(prompts.qa, question=request.query), limit, warmth, stop=stop)
     elif rests_on.prompt:

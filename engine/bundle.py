@@ -1,115 +1,32 @@
-"""What is held of a memorised corpus, and what a bundle says of it: a manifest, and its texts as plain JSON values."""
+"""What a bundle says of a memorised corpus: its manifest, and its texts as plain values and tensors."""
 
 from __future__ import annotations
 
-import hashlib
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
+import torch
 
+from engine import storage
 from engine.agent import Agent
-from engine.agent_memory import AgentMemory
 from engine.chunking import Chunk
 from engine.documents import Document, Mark, encodable
 from engine.encoder import Encoder
 from engine.errors import BundleError
-from engine.events import Stop
 from engine.gist import Gist
-from engine.lexical import LexicalIndex
-from engine.memory import Memory
+from engine.memorized import Memorized, digest_of
 from engine.model import Model
-from engine.ranking import Searches
-from engine.retrieval import DenseRetriever
 from engine.storage import Bundle
-from engine.verification import Verification
 
 # What a saved memory depends on, beside the models.
 _LIBRARIES = ("torch", "transformers", "safetensors", "sentence-transformers", "faiss-cpu")
 # Characters of a text in a manifest.
 _LONGEST = 1000
-
-
-@dataclass(frozen=True)
-class Memorized:
-    """Everything that is held of one corpus. ``digest`` identifies its text.
-
-    ``verification`` tells whether the file that the memory lies in is whole; None where there is no such file.
-    """
-
-    documents: tuple[Document, ...]
-    chunks: tuple[Chunk, ...]
-    gists: tuple[Gist, ...]
-    language: str
-    digest: str
-    memory: Memory | AgentMemory
-    dense: DenseRetriever
-    lexical: LexicalIndex
-    chunk_size: int
-    verification: Verification | None = None
-
-    def check(self) -> None:
-        """Raise BundleError when the memory's file is known to be damaged; return at once."""
-        if self.verification is not None:
-            self.verification.check()
-
-    def ensure(self, stop: Stop | None = None) -> None:
-        """Wait until it is known whether the memory's file is whole.
-
-        Raises:
-            BundleError: it is damaged.
-            Cancelled: ``stop`` was set.
-        """
-        if self.verification is not None:
-            self.verification.wait(stop)
-
-    @cached_property
-    def searches(self) -> Searches:
-        """The indexes over the chunks, with the gists as nodes above them."""
-        begins = [(gist.document, gist.start) for gist in self.gists]
-        middles = ((chunk.document, (chunk.start + chunk.end) // 2) for chunk in self.chunks)
-        gist_of = np.array([max(0, bisect_right(begins, middle) - 1) for middle in middles], np.int64)
-        documents = np.array([chunk.document for chunk in self.chunks], np.int64)
-        return Searches(self.dense, self.lexical, documents, tuple(gist.text for gist in self.gists), gist_of)
-
-    @property
-    def stats(self) -> dict[str, int | str]:
-        """Language, length in tokens of the retriever, and the size of what is held."""
-        return {
-            "language": self.language,
-            "context_tokens": sum(chunk.tokens for chunk in self.chunks),
-            "memory_tokens": self.memory.tokens,
-            "memory_bytes": self.memory.nbytes,
-            "chunks": len(self.chunks),
-        }
-
-
-def hold(
-    documents: tuple[Document, ...],
-    chunks: tuple[Chunk, ...],
-    gists: tuple[Gist, ...],
-    language: str,
-    memory: Memory | AgentMemory,
-    dense: DenseRetriever,
-    chunk_size: int,
-    stop: Stop | None = None,
-) -> Memorized:
-    """Put the parts of a memorised corpus together, with their digest and lexical index."""
-    lexical = LexicalIndex([chunk.of(documents) for chunk in chunks], language, stop)
-    return Memorized(documents, chunks, gists, language, digest_of(documents), memory, dense, lexical, chunk_size)
-
-
-def digest_of(documents: Sequence[Document]) -> str:
-    """Return 64 hex digits that identify a corpus by its documents' names and texts, in order."""
-    digest = hashlib.sha256()
-    for document in documents:
-        digest.update(document.name.encode() + b"\0" + document.sha256.encode() + b"\0")
-    return digest.hexdigest()
 
 
 def manifest_of(held: Memorized, kind: str, model: Model | Agent, encoder: Encoder) -> dict[str, Any]:
@@ -121,10 +38,11 @@ def manifest_of(held: Memorized, kind: str, model: Model | Agent, encoder: Encod
         "memory_model": {"name": model.name, "fingerprint": model.fingerprint},
         "tokenizer": model.tokenizer_name if isinstance(model, Model) else "the server's",
         "retriever": {"name": encoder.name, "fingerprint": encoder.fingerprint},
-        "prompts": held.memory.prompts.digest,
+        "prompts": held.prompts.digest,
         "chunking": {"tokens": held.chunk_size, "tokenizer": encoder.name},
         "versions": _versions(),
         "stats": held.stats,
+        "missing": list(held.missing),
     }
 
 
@@ -148,6 +66,7 @@ class Contents:
     chunk_size: int
     stats: Mapping[str, Any]
     versions: Mapping[str, Any]
+    missing: tuple[str, ...]
     documents: tuple[Document, ...]
     chunks: tuple[Chunk, ...]
     gists: tuple[Gist, ...]
@@ -171,7 +90,7 @@ def contents_of(bundle: Bundle, name: str) -> Contents:
         BundleError: it does not hold what it should, or its parts do not belong together.
     """
     made = bundle.manifest
-    documents, chunks, gists = unpack(bundle.chunks)
+    documents, chunks, gists = unpack(bundle.chunks, bundle.index)
     try:
         contents = Contents(
             kind=_text(made["kind"]),
@@ -182,6 +101,7 @@ def contents_of(bundle: Bundle, name: str) -> Contents:
             chunk_size=int(made["chunking"]["tokens"]),
             stats=dict(made["stats"]),
             versions=dict(made["versions"]),
+            missing=tuple(_text(part) for part in made["missing"]),
             documents=documents,
             chunks=chunks,
             gists=gists,
@@ -196,7 +116,7 @@ def contents_of(bundle: Bundle, name: str) -> Contents:
             f"The bundle {name!r} holds the text {digest[:12]}, but {expected[:12]} is the one that was memorised; "
             "memorise it again."
         )
-    if vectors != len(chunks) or not chunks:
+    if vectors != (0 if "vectors" in contents.missing else len(chunks)) or not chunks:
         raise BundleError(f"The bundle {name!r} has {vectors} vectors for {len(chunks)} chunks; memorise again.")
     return contents
 
@@ -208,42 +128,65 @@ def _text(value: object) -> str:
     return value
 
 
-def pack(documents: Sequence[Document], chunks: Sequence[Chunk], gists: Sequence[Gist]) -> dict[str, Any]:
-    """Return what ``chunks.json`` holds."""
-    return {
+def pack(
+    documents: Sequence[Document], chunks: Sequence[Chunk], gists: Sequence[Gist]
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return what ``chunks.json`` holds, and the tensors "texts" [bytes] uint8 (UTF-8) and "chunks" [n, 4] int64."""
+    encoded = [document.text.encode() for document in documents]
+    values = {
         "documents": [
-            {"name": d.name, "text": d.text, "marks": [[m.start, m.page, m.section] for m in d.marks]}
-            for d in documents
+            {"name": d.name, "bytes": len(text), "marks": [[m.start, m.page, m.section] for m in d.marks]}
+            for d, text in zip(documents, encoded, strict=True)
         ],
-        "chunks": [[c.document, c.start, c.end, c.tokens] for c in chunks],
         "gists": [[g.document, g.start, g.end, g.text] for g in gists],
     }
+    texts = np.frombuffer(bytearray().join(encoded), np.uint8)
+    return values, {"texts": storage.tensor(texts), "chunks": storage.tensor(_table(chunks))}
 
 
-def unpack(packed: Mapping[str, Any]) -> tuple[tuple[Document, ...], tuple[Chunk, ...], tuple[Gist, ...]]:
+def _table(chunks: Sequence[Chunk]) -> np.ndarray:
+    """Return document, start, end and tokens of chunks [n, 4] int64."""
+    flat = (value for c in chunks for value in (c.document, c.start, c.end, c.tokens))
+    return np.fromiter(flat, np.int64, 4 * len(chunks)).reshape(-1, 4)
+
+
+def unpack(
+    packed: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
+) -> tuple[tuple[Document, ...], tuple[Chunk, ...], tuple[Gist, ...]]:
     """Rebuild what ``pack`` packed.
 
     Raises:
         BundleError: the values are not what ``pack`` writes.
     """
     try:
-        documents = tuple(
-            Document(encodable(str(d["name"])), encodable(str(d["text"])), tuple(_mark(mark) for mark in d["marks"]))
-            for d in packed["documents"]
-        )
-        chunks = tuple(Chunk(*map(int, chunk)) for chunk in packed["chunks"])
+        documents = _documents(packed["documents"], tensors["texts"].numpy())
+        table = tensors["chunks"].numpy()
+        chunks = tuple(Chunk(*row) for row in table.tolist())
         gists = tuple(Gist(int(d), int(a), int(b), encodable(str(text))) for d, a, b, text in packed["gists"])
-        parts: tuple[Chunk | Gist, ...] = (*chunks, *gists)
-        inside = all(
-            part.document >= 0 and 0 <= part.start < part.end <= len(documents[part.document].text) for part in parts
-        )
+        places = [*table[:, :3].tolist(), *((g.document, g.start, g.end) for g in gists)]
+        inside = all(d >= 0 and 0 <= start < end <= len(documents[d].text) for d, start, end in places)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        raise BundleError("The bundle's chunks.json does not hold what it should; memorise the text again.") from error
+        raise BundleError("The bundle's texts are not what they should be; memorise the text again.") from error
     # A chunk has no more tokens than it would have with one for every byte.
     counted = all(0 <= chunk.tokens <= 4 * (chunk.end - chunk.start) for chunk in chunks)
     if not inside or not counted or not documents:
         raise BundleError("The bundle's chunks and gists do not lie in its documents; memorise the text again.")
     return documents, chunks, gists
+
+
+def _documents(packed: Sequence[Mapping[str, Any]], texts: np.ndarray) -> tuple[Document, ...]:
+    """Return documents whose texts stand one after another in ``texts`` [bytes] uint8."""
+    ends = list(accumulate(int(d["bytes"]) for d in packed))
+    if texts.dtype != np.uint8 or texts.ndim != 1 or (ends[-1] if ends else 0) != len(texts):
+        raise ValueError("the texts have another length")
+    return tuple(
+        Document(
+            encodable(str(d["name"])),
+            str(texts[end - int(d["bytes"]) : end].data, "utf-8"),
+            tuple(_mark(mark) for mark in d["marks"]),
+        )
+        for d, end in zip(packed, ends, strict=True)
+    )
 
 
 def _mark(values: Sequence[Any]) -> Mark:

@@ -20,6 +20,7 @@ from engine.chunking import fast_token_spans
 from engine.errors import InputError, ModelError
 from engine.events import Meter, OnProgress, Stop
 from engine.hardware import Hardware, detect
+from engine.token_counts import TokenCounter
 from engine.turns import in_turn
 
 # Tokens read at once by an encoder that names no limit; tokenizers without one say so with a huge number.
@@ -60,6 +61,7 @@ class Encoder:
         self._net = in_turn(self.hardware.device, lambda: self._load(found.folder))
         # Encoding sets the tokenizer's padding and truncation; counting tokens beside it needs a tokenizer of its own.
         self._counter, self._encoding = copy.deepcopy(self._net.tokenizer), threading.Lock()
+        self._counts = TokenCounter(self._counter)
         self._query_prompt = self._prompt("query")
         self._document_prompt = self._prompt("document", "passage", "corpus")
         try:
@@ -75,6 +77,10 @@ class Encoder:
     def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """Return for each text the character span of each token."""
         return fast_token_spans(self._counter, texts)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return for each text how many tokens ``token_spans`` finds: many times faster."""
+        return self._counts.counts(texts)
 
     def encode(
         self,
@@ -192,8 +198,7 @@ class Encoder:
             if stop is not None:
                 stop.check()
             some = list(texts[begin : begin + _COUNTED])
-            found = self._counter(some, add_special_tokens=False, truncation=False, padding=False, verbose=False)
-            lengths += [min(len(ids), self.max_tokens) + self._overhead for ids in found["input_ids"]]
+            lengths += [min(count, self.max_tokens) + self._overhead for count in self.token_counts(some)]
         return lengths
 
     def _embed(self, texts: list[str], query: bool, is_waited_for: bool) -> np.ndarray | None:

@@ -3,6 +3,7 @@
     MemoRAGError
     ├── InputError (also a ValueError)   an argument, a setting or a question that cannot be used
     │   ├── DocumentError                a file that cannot be read as a document
+    │   │   └── PasswordError            a file that asks for a password, or for another one
     │   └── ContextLengthError           a prompt that does not fit the model's window
     ├── NotMemorizedError                a question before there is anything to ask about
     ├── ModelError                       a model that cannot be found, verified or loaded
@@ -29,6 +30,10 @@ class InputError(MemoRAGError, ValueError):
 
 class DocumentError(InputError):
     """A file that cannot be read as a document."""
+
+
+class PasswordError(DocumentError):
+    """A file that is protected by a password: none was given, or a wrong one."""
 
 
 class ContextLengthError(InputError):

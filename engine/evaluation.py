@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.bundle import Memorized
 from engine.documents import Document
 from engine.errors import BundleError, ContextLengthError, InputError
 from engine.events import Clue, ClueKind, OnProgress, Progress, Stop
@@ -26,6 +25,7 @@ from engine.journal import Journal
 from engine.language import language_of
 from engine.memorag import MemoRAG
 from engine.memorag_lite import MemoRAGLite
+from engine.memorized import Memorized
 from engine.pipeline import CLUE_TOKENS_ABLE, CLUE_TOKENS_SMALL
 from engine.questions import Dataset, Question
 from engine.strategy import strategy_for
@@ -39,7 +39,8 @@ _LOOKING = frozenset(
     "__main__ command evaluate intervals journal metrics plot questions report variants".split()  # noqa: SIM905
 )
 _READING = frozenset(
-    "bundle chunking clues documents encoder gist language memorizer memory prompt readers recall".split()  # noqa: SIM905
+    "archive bundle chunking clues documents encoder encodings extract gist language memorized memorizer".split()  # noqa: SIM905
+    + "memorizers memory pdf plain printed prompt readers recall stretches token_counts word".split()  # noqa: SIM905
 )
 
 
@@ -185,7 +186,7 @@ class _Run:
             query = with_choices(question, wording_for(held.language))
         elif question.choices:
             able, wording = self._pipeline.generator.is_able, wording_for(held.language)
-            options["prompt_template"] = choice_template(question, held.memory.prompts, able, wording)
+            options["prompt_template"] = choice_template(question, held.prompts, able, wording)
         asked = self._pipeline if variant.chunk_tokens is None else self._rechunked(variant.chunk_tokens)
         events = asked.stream(query=query, temperature=0.0, **{**options, **variant.options})
         encoder = self._pipeline.encoder if variant.finds_evidence else None

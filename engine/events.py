@@ -156,16 +156,19 @@ class Stop:
 
 
 class Meter:
-    """Turns "n units done" into Progress events with an ETA from this run's own speed."""
+    """Turns "n units done" into Progress events with an ETA from this run's own speed.
 
-    def __init__(self, stage: str, total: int, report: OnProgress | None) -> None:
-        self._stage, self._total, self._report = stage, total, report
+    ``already`` units were done by an earlier run.
+    """
+
+    def __init__(self, stage: str, total: int, report: OnProgress | None, already: int = 0) -> None:
+        self._stage, self._total, self._report, self._already = stage, total, report, already
         self._began = time.perf_counter()
 
     def step(self, done: int) -> None:
         """Report that ``done`` of the stage's units are finished."""
         if self._report is None:
             return
-        elapsed = time.perf_counter() - self._began
-        eta = elapsed / done * (self._total - done) if done else None
+        elapsed, here = time.perf_counter() - self._began, done - self._already
+        eta = elapsed / here * (self._total - done) if here > 0 else None
         self._report(Progress(self._stage, done, self._total, eta))

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.bundle import Memorized
 from engine.coverage import cover, interest_of, part_of
 from engine.encoder import Encoder
 from engine.errors import InputError
 from engine.events import Passage, Stop
+from engine.memorized import Memorized
 from engine.model import Model
 from engine.ranking import Hit, rank, within_budget
 from engine.reranking import reranked
@@ -25,6 +25,8 @@ _JOINING = 8
 _CHUNK_TOKENS = 96
 # Chunks that are looked at for it, at most; white space has hardly any tokens.
 _CANDIDATES = 400
+# Chunks that a summary chooses from: of a longer corpus, one of every few beside each other.
+_PLACES = 20_000
 
 
 def check_sizes(ret_hit: int, retrieval_chunk_size: int) -> None:
@@ -54,11 +56,11 @@ def find(
     Raises:
         Cancelled: ``stop`` was set.
     """
-    sizes = [chunk.tokens for chunk in held.chunks]
+    sizes = held.sizes
     budget = max(0, budget - _JOINING)
     hits = [hit for hit in rank(question, clues, held.searches, strategy, ret_hit, _CANDIDATES) if _text(hit, held)]
     if strategy.rerank and question and isinstance(held.memory, Model):
-        texts, lengths = [_text(hit, held) for hit in hits], [sizes[hit.number] for hit in hits]
+        texts, lengths = [_text(hit, held) for hit in hits], [int(sizes[hit.number]) for hit in hits]
         hits = reranked(question, hits, texts, lengths, held.memory, strategy.rerank, budget, stop)
     return within_budget(hits, sizes, [_text(hit, held) for hit in hits], budget)
 
@@ -79,20 +81,31 @@ def overview(
     Raises:
         Cancelled: ``stop`` was set.
     """
-    vectors, sizes = held.dense.index.vectors(), np.array([chunk.tokens for chunk in held.chunks])
-    hits: list[Hit] = []
+    searches, hits = held.searches, list[Hit]()
+    found_by = held.dense.scores([question])[0] if searches.has_vectors else held.lexical.scores(question)
+    numbers = _some(found_by, _PLACES)
+    # Without vectors, each stretch of the text gives the passage that shares most words with the question.
+    vectors = held.dense.index.vectors(numbers) if searches.has_vectors else np.zeros((len(numbers), 1), np.float32)
     interest = relevance = None
     if question:
-        relevance = held.dense.scores([question])[0]
+        relevance = found_by[numbers]
         part = part_of(relevance, vectors)
         hits = find(question, [], held, strategy, ret_hit, stop, int(part * budget))
         interest = interest_of(relevance, vectors, part)
-        interest[[hit.number for hit in hits]] = 0.0
+        interest[np.isin(numbers, [hit.number for hit in hits])] = 0.0
     left = max(0, budget - _JOINING) - sum(held.chunks[hit.number].tokens for hit in hits)
-    near = held.dense.encoder.encode(points, stop=stop, is_waited_for=True) if points else None
-    places = cover(vectors, held.searches.documents, sizes, left, near, interest, relevance)
-    found = [Hit(p.number, p.score, () if p.point is None else (points[p.point],)) for p in places]
+    wanted = points if searches.has_vectors else ()
+    near = held.dense.encoder.encode(wanted, stop=stop, is_waited_for=True) if wanted else None
+    places = cover(vectors, searches.documents[numbers], held.sizes[numbers], left, near, interest, relevance)
+    found = [Hit(int(numbers[p.number]), p.score, () if p.point is None else (points[p.point],)) for p in places]
     return hits + [hit for hit in found if _text(hit, held)]
+
+
+def _some(scores: np.ndarray, most: int) -> np.ndarray:
+    """Return the numbers of at most ``most`` chunks from all over the text, of those beside each other the best."""
+    step = max(1, -(-len(scores) // most))
+    begins = range(0, len(scores), step)
+    return np.array([begin + int(scores[begin : begin + step].argmax()) for begin in begins], np.int64)
 
 
 def _text(hit: Hit, held: Memorized) -> str:

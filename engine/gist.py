@@ -1,8 +1,8 @@
 """A corpus becomes gists: short renderings of its stretches that together fit the memory model's window.
 
-Two ways. *Extractive*: the central, non-redundant sentences of each stretch, chosen with the retriever's embeddings
-(maximal marginal relevance, Carbonell & Goldstein 1998): faithful, and cheap enough for a CPU. *Abstractive*: written
-by the model, for models large enough to be trusted with it.
+Two ways. *Extractive*: the central, non-redundant sentences of each stretch: faithful, and cheap enough for a CPU.
+*Abstractive*: written by the model, for models large enough to be trusted with it; of a text that would take it more
+than 256 calls to read, it is given an extract of chosen sentences.
 
 Gists that are too long together are a text like any other: ``condense`` makes gists of gists until they fit, as reading
 agents do (ReadAgent, arXiv 2402.09727; RAPTOR, arXiv 2401.18059).
@@ -10,36 +10,33 @@ agents do (ReadAgent, arXiv 2402.09727; RAPTOR, arXiv 2401.18059).
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import Literal, Protocol
 
-import numpy as np
-
-from engine.chunking import Chunk, compact, sentences, split
+from engine.chunking import Chunk, compact, split
 from engine.documents import Document
 from engine.events import Meter, OnProgress, Stop
-from engine.prompt import Prompts, render
+from engine.extract import SENTENCE_TOKENS, Embed, candidates, choose, count_sentences
+from engine.prompt import Prompts, quoted, render
+from engine.stretches import density, even_stretches
 
 GistKind = Literal["extractive", "abstractive"]
-Embed = Callable[[Sequence[str]], np.ndarray]
 
 STRETCH_TOKENS = 4096
 GIST_TOKENS = 512
 # Sentences embedded at most; of a longer corpus an even sample stands for the rest.
 _CANDIDATES = 4000
-_SENTENCE_TOKENS = (6, 80)
-# How much a sentence loses for repeating what is already chosen.
-_REDUNDANCY = 0.5
 # Tokens of a gist of one sentence, of the shortest, what a model is given at least to write one, and what the average
 # gist of gists has.
 _SENTENCE_GIST, _LEAST_GIST, _WRITTEN_GIST, _CONDENSED_GIST = 48, 8, 96, 96
 # What stands between two gists.
 _BETWEEN = "\n\n"
 _GAP = 2  # tokens of that, at most
+# Of a text of more characters than this, tokens are estimated; and stretches that a model reads at most.
+_SHORT, _READ = 400_000, 256
 # Tokens of a model's window kept free for the instruction around a stretch.
 _INSTRUCTION = 160
 
@@ -92,11 +89,14 @@ class GistMaker:
         Raises:
             Cancelled: ``stop`` was set.
         """
-        parts = self._stretches(documents, budget, stop)
         if self.kind == "extractive":
+            parts = self._stretches(documents, budget, stop)
             weights = [part.tokens for part in parts]
             return self._choose(documents, parts, weights, budget, GIST_TOKENS, on_progress, stop)
-        gists = self._write(documents, parts, budget, on_progress, stop)
+        if rate := _rate_if_long(documents, self.writer, _READ * self._readable):
+            gists = self._write_of_extract(documents, rate, budget, on_progress, stop)
+        else:
+            gists = self._write(documents, self._stretches(documents, budget, stop), budget, on_progress, stop)
         return self.condense(gists, budget, on_progress, stop)
 
     def condense(
@@ -114,7 +114,7 @@ class GistMaker:
                 shorter = self._write(texts, self._stretches(texts, budget, stop), budget, on_progress, stop)
             # Choosing keeps to the budget at once; of what a model writes that will not be brief, sentences are chosen.
             if is_last := not shorter or self.count(shorter) > 0.9 * count:
-                size = min(STRETCH_TOKENS, max(_SENTENCE_TOKENS[1], count * _CONDENSED_GIST // budget))
+                size = min(STRETCH_TOKENS, max(SENTENCE_TOKENS[1], count * _CONDENSED_GIST // budget))
                 parts = split(texts, size, self.writer.token_spans, stop, across_marks=True)
                 weights = [_weight(part, members[part.document]) for part in parts]
                 shorter = self._choose(texts, parts, weights, budget, budget, on_progress, stop)
@@ -130,15 +130,21 @@ class GistMaker:
     def _stretches(self, documents: Sequence[Document], budget: int, stop: Stop | None) -> list[Chunk]:
         """Cut the text: for a model so that it can read each part, else so that each part can have a gist."""
         if self.kind == "abstractive":
-            size = min(STRETCH_TOKENS, max(64, self.writer.context_length - GIST_TOKENS - _INSTRUCTION))
-            return split(documents, size, self.writer.token_spans, stop, across_marks=True)
-        size = STRETCH_TOKENS
+            return split(documents, self._readable, self.writer.token_spans, stop, across_marks=True)
+        size, most = STRETCH_TOKENS, max(1, budget // _SENTENCE_GIST)
+        if rate := _rate_if_long(documents, self.writer, most * size):
+            return even_stretches(documents, most, rate)
         while True:
             parts = split(documents, size, self.writer.token_spans, stop, across_marks=True)
             if len(parts) * _SENTENCE_GIST <= budget or len(parts) <= len(documents):
                 return parts
             # Tokenizing a long corpus takes time: go at once to a size that should do.
             size = max(2 * size, sum(part.tokens for part in parts) * _SENTENCE_GIST // budget)
+
+    @property
+    def _readable(self) -> int:
+        """Tokens of a stretch that the model can read at once."""
+        return min(STRETCH_TOKENS, max(64, self.writer.context_length - GIST_TOKENS - _INSTRUCTION))
 
     def _choose(
         self,
@@ -157,7 +163,7 @@ class GistMaker:
         step = max(1, -(-len(parts) * (_LEAST_GIST + _GAP) // budget))  # or not every stretch can have a sentence
         parts, weights = parts[::step], weights[::step]
         last = {part.document: number for number, part in enumerate(parts)}
-        stride = max(1, -(-sum(len(list(sentences(part.of(documents)))) for part in parts) // _CANDIDATES))
+        stride = max(1, -(-sum(count_sentences(part.of(documents), stop) for part in parts) // _CANDIDATES))
         meter, left = Meter("choosing gists", len(parts), on_progress), 0
         gists: list[Gist] = []
         for number, share in enumerate(_shares(weights, budget - _GAP * len(parts))):
@@ -167,13 +173,32 @@ class GistMaker:
             # A sentence is cut only for a document that would have no gist.
             may_cut = last[part.document] == number and not (gists and gists[-1].document == part.document)
             allowance = min(most, left)
-            candidates = _candidates(part.of(documents), self.writer, stride, allowance, may_cut)
-            chosen, used = _choose(candidates, self.embed, allowance)
+            found = candidates(part.of(documents), self.writer.token_spans, stride, allowance, may_cut, stop)
+            chosen, used = choose(found, self.embed, allowance)
             left -= used
             if chosen:
                 gists.append(Gist(part.document, part.start, part.end, chosen))
             meter.step(number + 1)
         return gists
+
+    def _write_of_extract(
+        self,
+        documents: Sequence[Document],
+        rate: float,
+        budget: int,
+        on_progress: OnProgress | None,
+        stop: Stop | None,
+    ) -> list[Gist]:
+        """Let the model write gists of sentences chosen from a text too long to be read whole, of ``rate`` a character.
+
+        Reading 200 MB would take it ten thousand calls.
+        """
+        parts = even_stretches(documents, _READ, rate)
+        weights, room = [part.tokens for part in parts], _READ * self._readable
+        extract = self._choose(documents, parts, weights, room, self._readable, on_progress, stop)
+        texts, members = _as_documents(extract)
+        gists = self._write(texts, self._stretches(texts, budget, stop), budget, on_progress, stop)
+        return [_covering(gist, members[gist.document]) for gist in gists]
 
     def _write(
         self,
@@ -191,7 +216,7 @@ class GistMaker:
         silent: list[Chunk] = []
         for begin in range(0, len(parts), self.batch):
             some = parts[begin : begin + self.batch]
-            asked = [render(self.prompts.gist, context=compact(part.of(documents))) for part in some]
+            asked = [render(self.prompts.gist, context=quoted(compact(part.of(documents)))) for part in some]
             for part, text in zip(some, self.writer.generate(asked, allowance, stop=stop), strict=True):
                 if text.strip():
                     gists.append(Gist(part.document, part.start, part.end, text.strip()))
@@ -206,6 +231,15 @@ class GistMaker:
 def join(gists: Sequence[Gist]) -> str:
     """Return the text the memory reads."""
     return _BETWEEN.join(gist.text for gist in gists)
+
+
+def _rate_if_long(documents: Sequence[Document], writer: Writer, tokens: int) -> float:
+    """Return how many tokens a character has, by a sample, where documents have more than ``tokens``; else 0."""
+    length = sum(len(document.text) for document in documents)
+    if length <= _SHORT:
+        return 0.0
+    rate = density(documents, writer.count_tokens)
+    return rate if length * rate > tokens else 0.0
 
 
 def _as_documents(gists: Sequence[Gist]) -> tuple[list[Document], list[list[Gist]]]:
@@ -237,42 +271,3 @@ def _shares(weights: Sequence[int], budget: int) -> list[int]:
     least = min(_SENTENCE_GIST, budget // max(1, len(weights)))
     rest, total = budget - least * len(weights), max(1, sum(weights))
     return [least + rest * weight // total for weight in weights]
-
-
-def _candidates(text: str, writer: Writer, stride: int, allowance: int, may_cut: bool) -> list[tuple[str, int]]:
-    """Return (sentence, tokens) for sentences that can stand alone and fit, every ``stride``-th of them.
-
-    Where none can (a table, one endless sentence), the beginnings of the first do for it, if they may be cut.
-    """
-    found = [re.sub(r"\s+", " ", text[a:b]).strip() for a, b in sentences(text)][::stride]
-    found = list(dict.fromkeys(sentence for sentence in found if sentence))
-    low, high = _SENTENCE_TOKENS[0], min(_SENTENCE_TOKENS[1], allowance)
-    counted = list(zip(found, writer.token_spans(found), strict=True))
-    fitting = [(s, len(spans)) for s, spans in counted if low <= len(spans) <= high]
-    if fitting or not may_cut:
-        return fitting
-    return [(s[: spans[:high][-1][1]], len(spans[:high])) for s, spans in counted[:8] if spans[:high]]
-
-
-def _choose(candidates: Sequence[tuple[str, int]], embed: Embed, allowance: int) -> tuple[str, int]:
-    """Return the chosen sentences in the order of the text, joined by spaces, and their tokens."""
-    if not candidates:
-        return "", 0
-    vectors = embed([sentence for sentence, _ in candidates])
-    centre = vectors.mean(axis=0)
-    relevance = vectors @ (centre / (np.linalg.norm(centre) + 1e-9))
-    redundancy = np.zeros(len(candidates), dtype=np.float32)
-    free = np.ones(len(candidates), dtype=bool)
-    chosen: list[int] = []
-    used = 0
-    while free.any():
-        best = int(np.where(free, relevance - _REDUNDANCY * redundancy, -np.inf).argmax())
-        free[best] = False
-        # Joined by spaces, sentences may need a token more than they have alone.
-        needed = candidates[best][1] + bool(chosen)
-        if used + needed > allowance:
-            continue
-        chosen.append(best)
-        used += needed
-        redundancy = np.maximum(redundancy, vectors @ vectors[best])
-    return " ".join(candidates[i][0] for i in sorted(chosen)), used

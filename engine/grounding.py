@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from engine.bundle import Memorized
 from engine.chunking import compact
 from engine.errors import ContextLengthError
 from engine.events import Clue, Passage
 from engine.evidence import find, overview, passages
 from engine.focus import focus
-from engine.prompt import fields_of, render
+from engine.memorized import Memorized
+from engine.prompt import fields_of, quoted, render
 from engine.ranking import Hit
 from engine.request import Generator, Request
 from engine.sentences import Sentences
@@ -89,7 +89,7 @@ def _room(request: Request, generator: Generator) -> int:
 def _whole(request: Request, held: Memorized, generator: Generator, passage_tokens: int) -> Ground:
     """Put the whole text into the prompt."""
     room, length = _room(request, generator), sum(len(document.text) for document in held.documents)
-    tokens = sum(chunk.tokens for chunk in held.chunks)
+    tokens = int(held.sizes.sum())
     if length <= _LONG_TOKEN * room:
         every = passages([Hit(number, 0.0) for number in range(len(held.chunks))], held, passage_tokens)
         found = _prompted(request, held, every, generator, everything=True)
@@ -104,14 +104,14 @@ def _whole(request: Request, held: Memorized, generator: Generator, passage_toke
 def _prompted(
     request: Request, held: Memorized, found: tuple[Passage, ...], generator: Generator, everything: bool = False
 ) -> Ground:
-    prompts, summary, nearest = held.memory.prompts, request.task == "summarize", None
+    prompts, summary, nearest = held.prompts, request.task == "summarize", None
     # To embed a whole text for its citations would take longer than the answer; and where the encoder does not read
     # the language, all sentences are alike to it.
     says_nothing = (everything and generator.is_able) or reads(held.dense.encoder, held.language) is False
     sentences = Sentences(found, None if says_nothing else held.dense.encoder)
     if generator.is_able:
         usual = prompts.sum_gen if summary else prompts.qa_gen
-        evidence = "\n\n".join(f"[{p.number}] {compact(p.text)}" for p in found)
+        evidence = "\n\n".join(f"[{p.number}] {quoted(compact(p.text))}" for p in found)
     else:
         usual = prompts.sum_gen_short if summary else prompts.qa_gen_short
         count = _FOCUS_SUMMARY if summary else _FOCUS_ANSWER

@@ -7,16 +7,17 @@ of a compound can be found.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 
-from engine.events import Stop
+from engine.events import Meter, OnProgress, Stop
+from engine.postings import PostingsBuilder
 
 # Thai, Lao, Burmese, Khmer and their neighbours, Han, kana; and Hangul, which has spaces but joins particles to nouns.
 _UNSPACED = (
@@ -31,8 +32,10 @@ _SILENT = re.compile(
     "[\u00ad\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u0652\u0656-\u065f\u0670"
     "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u200c-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]"
 )
-# Texts between two looks at the stop flag: a few milliseconds.
-_STOP_EVERY = 64
+# Texts between two looks at the stop flag, a few milliseconds, and between two reports.
+_STOP_EVERY, _REPORT_EVERY = 64, 4096
+# Stretches of text whose terms are known at a time, of at most this many characters: some 60 MB.
+_KNOWN, _LONG = 1 << 18, 32
 
 
 @functools.cache
@@ -69,48 +72,58 @@ def _parts(term: str) -> list[str]:
     parts: list[str] = []
     for run in _RUN.findall(term):
         single = character.findall(run) if _IS_UNSPACED.match(run) else [run]
-        parts += [a + b for a, b in itertools.pairwise(single)] or single
+        parts += [a + b for a, b in pairwise(single)] or single
     return parts
 
 
 class LexicalIndex:
     """BM25 over texts. Nothing of it changes after building, so any number of threads may search at once."""
 
-    def __init__(self, texts: Sequence[str], language: str = "en", stop: Stop | None = None) -> None:
+    def __init__(
+        self,
+        texts: Collection[str],
+        language: str = "en",
+        stop: Stop | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
         """Index texts; words are stemmed by the rules of ``language`` ("en", "de", "zh-cn", ...).
 
-        Where there are none for it, by those for English, which leave other scripts alone.
+        Where there are none for it, by those for English, which leave other scripts alone. The texts are gone through
+        once and not kept. Progress counts texts, and a tenth more for the work at the end.
 
         Raises:
             Cancelled: ``stop`` was set.
         """
-        import bm25s
-
         self._language, self._size = language, len(texts)
-        stemmer, vocabulary = stemmer_of(language), dict[str, int]()
-        rows: list[list[int]] = []
+        meter = Meter("indexing words", self._size + self._size // 10, on_progress)
+        known, builder = _Terms(language), PostingsBuilder()
         for number, text in enumerate(texts):
-            if stop is not None and number % _STOP_EVERY == 0:
-                stop.check()
-            rows.append([vocabulary.setdefault(term, len(vocabulary)) for term in words(text, stemmer)])
-        self._has_terms = bool(vocabulary)
-        if not vocabulary:  # bm25s refuses a corpus without a single term; such a corpus is found by nothing
-            rows, vocabulary = [[0]], {"": 0}
-        self._index = bm25s.BM25()
-        self._index.index((rows, vocabulary), show_progress=False)
+            if number % _STOP_EVERY == 0:
+                if stop is not None:
+                    stop.check()
+                if number % _REPORT_EVERY == 0:
+                    meter.step(number)
+            builder.add([*chain.from_iterable(map(known.__getitem__, text.split()))])
+        self._postings = builder.finish(stop)
+        meter.step(self._size + self._size // 10)
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the index in bytes."""
+        return self._postings.nbytes
 
     def scores(self, query: str) -> np.ndarray:
         """Return the BM25 score [n] float32 of every text; 0 where it shares no term with the query."""
-        terms = [term for term in words(query, stemmer_of(self._language)) if term in self._index.vocab_dict]
-        if not terms or not self._has_terms:
-            return np.zeros(self._size, np.float32)
-        return np.asarray(self._index.get_scores(terms), np.float32)
+        found = np.zeros(self._size, np.float32)
+        for term in words(query, stemmer_of(self._language)):
+            at = self._postings.of(hash(term))
+            found[self._postings.texts[at]] += self._postings.scores[at]
+        return found
 
     def frequencies(self, query: str) -> dict[str, int]:
         """Return in how many texts each term of the query stands."""
-        known, starts = self._index.vocab_dict, self._index.scores["indptr"]
-        places = {term: known.get(term) for term in words(query, stemmer_of(self._language))}
-        return {term: 0 if at is None else int(starts[at + 1] - starts[at]) for term, at in places.items()}
+        places = {term: self._postings.of(hash(term)) for term in words(query, stemmer_of(self._language))}
+        return {term: at.stop - at.start for term, at in places.items()}
 
     def covered(self, query: str, text: str) -> float:
         """Return which part of the query's terms, weighed by how rare they are, a text holds: 0 to 1."""
@@ -118,11 +131,27 @@ class LexicalIndex:
         rarity = {term: math.log(1 + (self._size - n + 0.5) / (n + 0.5)) for term, n in counts.items()}
         return sum(rarity[term] for term in rarity.keys() & terms) / (sum(rarity.values()) or 1.0)
 
-    def search(self, query: str, hits: int) -> list[int]:
-        """Return the numbers of the texts that share a term with the query, best first."""
-        scores = self.scores(query)
-        order = np.argsort(-scores, kind="stable")[:hits]
-        return [int(i) for i in order if scores[i] > 0]
+
+class _Terms(dict[str, tuple[int, ...]]):
+    """The hashes of the terms of a stretch of text without white space, kept for when it comes again.
+
+    No term reaches across white space, so the terms of a text are those of its stretches.
+    """
+
+    def __init__(self, language: str) -> None:
+        super().__init__()
+        self._stemmer = stemmer_of(language)
+        self._stemmer.maxCacheSize = (
+            0  # what is kept here need not be kept there, and looking takes longer than stemming
+        )
+
+    def __missing__(self, stretch: str) -> tuple[int, ...]:
+        found = tuple(map(hash, words(stretch, self._stemmer)))
+        if len(stretch) <= _LONG:
+            if len(self) == _KNOWN:
+                self.clear()
+            self[stretch] = found
+        return found
 
 
 def stemmer_of(language: str) -> Any:  # noqa: ANN401 - a PyStemmer object

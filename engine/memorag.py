@@ -11,9 +11,10 @@ from engine.errors import InputError
 from engine.events import Clue, Event, Stop, Task
 from engine.evidence import check_sizes, chunk_size
 from engine.hardware import Hardware, detect
-from engine.memorizer import RawMemorizer
+from engine.holder import Context
+from engine.memorizers import RawMemorizer
 from engine.model import Model
-from engine.pipeline import Context, Options, Pipeline, text_of
+from engine.pipeline import Options, Pipeline, text_of
 from engine.request import Generator
 from engine.strategy import Strategy
 

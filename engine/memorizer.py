@@ -1,7 +1,7 @@
-"""Reading a corpus into what is held of it: chunks and their index, gists, and the memory.
+"""Reading a corpus into what is held of it: chunks and their indexes, gists, and the memory.
 
-``RawMemorizer`` lets the memory model read the text itself, ``GistMemorizer`` gists of it. What is held is never
-changed: adding and removing documents makes a new value out of the parts of the old one, and reads only what is new.
+What is held is never changed: each stage of reading, and adding and removing documents, makes a new value out of the
+parts of the old one. Only what is new is read. What of the text the memory model reads is said in memorizers.py.
 """
 
 from __future__ import annotations
@@ -9,22 +9,26 @@ from __future__ import annotations
 import copy
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 from engine import storage
 from engine.agent import Agent
 from engine.agent_memory import AgentMemory
-from engine.bundle import Memorized, contents_of, hold, manifest_of, pack
+from engine.bundle import contents_of, manifest_of, pack
+from engine.checkpoint import Checkpoint
 from engine.chunking import Chunk, split
 from engine.documents import Document
 from engine.encoder import Encoder
 from engine.errors import BundleError
-from engine.events import OnProgress, Progress, Stop
-from engine.gist import Gist, GistKind, GistMaker, join
+from engine.events import Meter, OnProgress, Progress, Stop
+from engine.gist import Gist
 from engine.language import language_of
+from engine.memorized import Memorized, hold
 from engine.memory import Memory
 from engine.model import Model
 from engine.prompt import Prompts, prompts_for
@@ -32,24 +36,37 @@ from engine.retrieval import DenseRetriever
 
 logger = logging.getLogger(__name__)
 
-# Gist tokens the memory holds: more costs reading time once and a little at every question.
-_GIST_BUDGET_SMALL, _GIST_BUDGET_ABLE = 2048, 8192
-# Tokens of the window kept free for the conversation around the gists, a question and its clues.
-_RESERVE = 1280
-# Gist tokens that any document that is added, and any window, is given at least.
-_LEAST_BUDGET = 64
-# Gists asked for at once: of a local model, and of a server.
-_BATCH_LOCAL, _BATCH_SERVER = 4, 16
+# Chunks from which on a corpus is long: embedding them takes two cores some 20 s, and it can be asked before that.
+_LONG = 4096
+# Chunks embedded between two looks around: what an interruption costs at most, and how long others wait for a turn.
+_BLOCK = 1024
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What is known of a corpus before its memory is read. ``dense`` is not shared with anything held."""
+    """What is known of a corpus: of its first documents and chunks. ``dense`` is not shared with anything held."""
 
     documents: tuple[Document, ...]
     chunks: tuple[Chunk, ...]
     gists: tuple[Gist, ...]
     dense: DenseRetriever
+    memory: Memory | AgentMemory
+
+
+@dataclass(frozen=True)
+class Work:
+    """How reading is watched: ``on_stage`` is told of what is held whenever more of a long corpus can be used.
+
+    ``place`` is the folder where vectors are kept while they are made; it holds the bundle of the last stage.
+    """
+
+    on_progress: OnProgress | None = None
+    stop: Stop | None = None
+    on_stage: Callable[[Memorized], None] | None = None
+    place: Path | None = None
+
+
+UNWATCHED = Work()
 
 
 @dataclass(frozen=True)
@@ -73,8 +90,7 @@ class Memorizer(ABC):
         fresh: Sequence[Document],
         known: Memorized | None = None,
         without: Collection[int] = (),
-        on_progress: OnProgress | None = None,
-        stop: Stop | None = None,
+        work: Work = UNWATCHED,
     ) -> Memorized:
         """Read ``fresh`` documents after those that are ``known``, less the ones whose numbers are in ``without``.
 
@@ -84,28 +100,86 @@ class Memorizer(ABC):
         Raises:
             BundleError: what is known came from a bundle whose memory is damaged.
             ContextLengthError: the memory model cannot read so much.
-            Cancelled: ``stop`` was set.
+            Cancelled: ``work.stop`` was set.
         """
         if known is not None:
-            known.ensure(stop)
-        if on_progress is not None:
-            on_progress(Progress("splitting", 0, len(fresh)))
+            known.ensure(work.stop)
         parts = self._kept(known, without)
         documents = (*parts.documents, *fresh)
         language = language_of([document.text for document in documents])
-        prompts = prompts_for(language)
-        self._check(documents, prompts)
+        self._check(documents, prompts_for(language))
         first = len(parts.documents)
         size = known.chunk_size if known is not None else self.chunk_size
-        added = split(fresh, size, self.encoder.token_spans, stop)
-        parts.dense.add([chunk.of(fresh) for chunk in added], on_progress, stop)
+        added = self._split(fresh, size, work)
         chunks = (*parts.chunks, *(replace(chunk, document=chunk.document + first) for chunk in added))
-        share = _length(fresh) / _length(documents)
-        made = [replace(g, document=g.document + first) for g in self._gists(fresh, share, prompts, on_progress, stop)]
-        gists = self._within_budget([*parts.gists, *made], prompts, on_progress, stop)
-        memory = copy.copy(known.memory) if known is not None else self._empty_memory()
-        memory.memorize(self._memory_text(documents, gists), prompts, on_progress, stop)
-        return hold(documents, chunks, tuple(gists), language, memory, parts.dense, size, stop)
+        memory, dense = self._empty_memory(), DenseRetriever(self.encoder)
+        told = (work.on_progress, work.stop)
+        held = hold(documents, chunks, (), language, memory, dense, size, *told)
+        return self._finished(held, parts, work)
+
+    def complete(self, held: Memorized, work: Work = UNWATCHED) -> Memorized:
+        """Make what is missing of what is held; raise as ``read``."""
+        held.ensure(work.stop)
+        return self._finished(held, self._kept(None, ()), work)
+
+    def _finished(self, held: Memorized, parts: Parts, work: Work) -> Memorized:
+        """Make what is missing of what is held, where ``parts`` are known of its first documents."""
+        is_long = len(held.chunks) >= _LONG
+        if "memory" in held.missing:
+            if is_long and work.on_stage is not None:
+                work.on_stage(held)
+            held = self._remembered(held, parts, work)
+        if "vectors" in held.missing:
+            if is_long and work.on_stage is not None:
+                work.on_stage(held)
+            dense = self._embedded(held, parts.dense, work)
+            held = replace(held, dense=dense)
+        return held
+
+    def _remembered(self, held: Memorized, parts: Parts, work: Work) -> Memorized:
+        """Return what is held with its gists and memory."""
+        documents, prompts = held.documents, held.prompts
+        first = len(parts.documents) if parts.memory.is_memorized else 0  # else not even they have gists
+        share = _length(documents[first:]) / _length(documents)
+        found = self._gists(documents[first:], share, prompts, work.on_progress, work.stop)
+        made = [replace(gist, document=gist.document + first) for gist in found]
+        gists = tuple(self._within_budget([*parts.gists, *made], prompts, work.on_progress, work.stop))
+        memory = parts.memory
+        memory.memorize(self._memory_text(documents, gists), prompts, work.on_progress, work.stop)
+        return replace(held, gists=gists, memory=memory)
+
+    def _embedded(self, held: Memorized, dense: DenseRetriever, work: Work) -> DenseRetriever:
+        """Return ``dense``, which has the vectors of the first chunks, with those of the others."""
+        texts = held.texts
+        kept = self._checkpoint(held, len(dense), work)
+        if kept is not None:
+            rows = kept.rows()[: len(texts) - len(dense)]
+            kept.keep(len(rows))
+            dense.index.add(rows)
+        characters = np.cumsum([0, *(chunk.end - chunk.start for chunk in held.chunks)])
+        meter = Meter("embedding", int(characters[-1]), work.on_progress, int(characters[len(dense)]))
+        for begin in range(len(dense), len(texts), _BLOCK):
+            before = int(characters[begin])
+
+            def on_batch(progress: Progress, before: int = before) -> None:
+                meter.step(before + progress.done)
+
+            vectors = self.encoder.encode(list(texts[begin : begin + _BLOCK]), on_progress=on_batch, stop=work.stop)
+            if kept is not None:
+                kept.append(vectors)
+            dense.index.add(vectors)
+        return dense
+
+    def _split(self, documents: Sequence[Document], size: int, work: Work) -> list[Chunk]:
+        spans, counts = self.encoder.token_spans, self.encoder.token_counts
+        return split(documents, size, spans, work.stop, token_counts=counts, on_progress=work.on_progress)
+
+    def _checkpoint(self, held: Memorized, known: int, work: Work) -> Checkpoint | None:
+        """Return where the vectors of a long corpus are kept while they are made, those of ``known`` chunks apart."""
+        if work.place is None or len(held.chunks) - known < _LONG:
+            return None
+        key = f"{held.digest[:32]} {known} {len(held.chunks)} {held.chunk_size} {self.encoder.fingerprint}"
+        return Checkpoint(work.place / storage.UNFINISHED, key, self.encoder.dimension)
 
     def rechunked(self, held: Memorized, size: int, stop: Stop | None = None) -> Memorized:
         """Return what is held with the same memory and chunks of another ``size`` in tokens, embedded anew.
@@ -113,9 +187,10 @@ class Memorizer(ABC):
         Raises:
             Cancelled: ``stop`` was set.
         """
-        dense, chunks = DenseRetriever(self.encoder), split(held.documents, size, self.encoder.token_spans, stop)
-        dense.add([chunk.of(held.documents) for chunk in chunks], stop=stop)
-        made = hold(held.documents, tuple(chunks), held.gists, held.language, held.memory, dense, size, stop)
+        chunks = tuple(self._split(held.documents, size, Work(stop=stop)))
+        dense = DenseRetriever(self.encoder)
+        made = hold(held.documents, chunks, held.gists, held.language, held.memory, dense, size, stop=stop)
+        dense.add(made.texts, stop=stop)
         return replace(made, verification=held.verification)
 
     def save(self, held: Memorized, folder: Path, with_memory: bool = True) -> None:
@@ -126,10 +201,13 @@ class Memorizer(ABC):
         """
         if with_memory:
             held.ensure()
-        index = {"vectors": storage.tensor(held.dense.index.vectors())}
         memory = held.memory.tensors() if with_memory and isinstance(held.memory, Memory) else None
+        if "memory" in held.missing:
+            memory = None
         manifest = manifest_of(held, self.kind, self.model, self.encoder)
-        storage.write(folder, manifest, pack(held.documents, held.chunks, held.gists), index, memory)
+        values, tensors = pack(held.documents, held.chunks, held.gists)
+        vectors = storage.tensor(held.dense.index.halves())
+        storage.write(folder, manifest, values, tensors | {"vectors": vectors}, memory)
 
     def load(self, folder: Path, on_progress: OnProgress | None = None, stop: Stop | None = None) -> Memorized:
         """Read a bundle. One of another memory model, or of other prompts, is read anew from its gists (or its text).
@@ -146,7 +224,9 @@ class Memorizer(ABC):
         dense, memory, prompts = DenseRetriever(self.encoder), self._empty_memory(), prompts_for(made.language)
         dense.restore(bundle.index["vectors"].numpy())
         gists, same = made.gists, (made.memory_model[1], made.prompts) == (self.model.fingerprint, prompts.digest)
-        if same and bundle.memory is not None and isinstance(memory, Memory):
+        if "memory" in made.missing:
+            bundle = replace(bundle, memory=None, verification=None)
+        elif same and bundle.memory is not None and isinstance(memory, Memory):
             memory.restore(bundle.memory, prompts)
         else:
             logger.info("The memory of the bundle is read anew for %s.", self.model.name)
@@ -158,7 +238,8 @@ class Memorizer(ABC):
                     f"The bundle {name!r} holds no gists to read the memory from; memorise the text again."
                 )
             memory.memorize(text, prompts, on_progress, stop)
-        held = hold(made.documents, made.chunks, gists, made.language, memory, dense, made.chunk_size, stop)
+        told = (on_progress, stop)
+        held = hold(made.documents, made.chunks, gists, made.language, memory, dense, made.chunk_size, *told)
         held = replace(held, verification=bundle.verification)
         held.check()
         return held
@@ -166,19 +247,25 @@ class Memorizer(ABC):
     def _kept(self, known: Memorized | None, without: Collection[int]) -> Parts:
         """Return the parts of what is known, less the documents in ``without``, numbered anew."""
         if known is None:
-            return Parts((), (), (), DenseRetriever(self.encoder))
+            return Parts((), (), (), DenseRetriever(self.encoder), self._empty_memory())
         numbers = {old: new for new, old in enumerate(n for n in range(len(known.documents)) if n not in without)}
         dense = known.dense.copy()
-        dense.remove([row for row, chunk in enumerate(known.chunks) if chunk.document not in numbers])
+        if len(dense):
+            dense.remove([row for row, chunk in enumerate(known.chunks) if chunk.document not in numbers])
         return Parts(
             tuple(known.documents[old] for old in numbers),
             tuple(replace(c, document=numbers[c.document]) for c in known.chunks if c.document in numbers),
             tuple(replace(g, document=numbers[g.document]) for g in known.gists if g.document in numbers),
             dense,
+            copy.copy(known.memory),
         )
 
     def _empty_memory(self) -> Memory | AgentMemory:
         return AgentMemory(self.model) if isinstance(self.model, Agent) else Memory(self.model)
+
+    @abstractmethod
+    def remembers(self, tokens: int) -> int:
+        """Return how many tokens the memory of a text of so many tokens has."""
 
     @abstractmethod
     def _check(self, documents: Sequence[Document], prompts: Prompts) -> None:
@@ -204,70 +291,6 @@ class Memorizer(ABC):
     @abstractmethod
     def _memory_text(self, documents: Sequence[Document], gists: Sequence[Gist]) -> str:
         """Return the text that the memory model reads."""
-
-
-class RawMemorizer(Memorizer):
-    """The memory model reads the text itself, as far as its window reaches."""
-
-    kind = "memorag"
-
-    def _check(self, documents: Sequence[Document], prompts: Prompts) -> None:
-        self._empty_memory().check_context(self._memory_text(documents, ()), prompts)
-
-    def _gists(self, *_: object) -> Sequence[Gist]:
-        return ()
-
-    def _within_budget(self, gists: Sequence[Gist], *_: object) -> Sequence[Gist]:
-        return gists
-
-    def _memory_text(self, documents: Sequence[Document], gists: Sequence[Gist]) -> str:
-        return "\n\n".join(document.text for document in documents)
-
-
-@dataclass(frozen=True)
-class GistMemorizer(Memorizer):
-    """The memory model reads gists, so any length fits. ``gists`` says who makes them."""
-
-    gists: GistKind
-
-    kind = "memorag-lite"
-
-    @property
-    def budget(self) -> int:
-        """Tokens that all gists together may have."""
-        wanted = _GIST_BUDGET_ABLE if self.model.is_able else _GIST_BUDGET_SMALL
-        return max(_LEAST_BUDGET, min(wanted, self.model.context_length - _RESERVE))
-
-    @property
-    def recipe(self) -> str:
-        """All that a bundle depends on beside the text."""
-        return f"{super().recipe} {self.gists} {self.budget}"
-
-    def _check(self, *_: object) -> None:
-        """Nothing is too long to have gists."""
-
-    def _maker(self, prompts: Prompts, stop: Stop | None) -> GistMaker:
-        batch = _BATCH_SERVER if isinstance(self.model, Agent) else _BATCH_LOCAL
-        return GistMaker(self.gists, self.model, lambda texts: self.encoder.encode(texts, stop=stop), prompts, batch)
-
-    def _gists(
-        self,
-        fresh: Sequence[Document],
-        share: float,
-        prompts: Prompts,
-        on_progress: OnProgress | None,
-        stop: Stop | None,
-    ) -> Sequence[Gist]:
-        budget = max(_LEAST_BUDGET, int(self.budget * share))
-        return self._maker(prompts, stop).make(fresh, budget, on_progress, stop) if fresh else ()
-
-    def _within_budget(
-        self, gists: Sequence[Gist], prompts: Prompts, on_progress: OnProgress | None, stop: Stop | None
-    ) -> Sequence[Gist]:
-        return self._maker(prompts, stop).condense(gists, self.budget, on_progress, stop)
-
-    def _memory_text(self, documents: Sequence[Document], gists: Sequence[Gist]) -> str:
-        return join(gists)
 
 
 def _length(documents: Sequence[Document]) -> int:

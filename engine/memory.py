@@ -29,6 +29,8 @@ from engine.turns import in_turn
 _MARK = "<<<question>>>"
 # Room that is kept in the window for a question and its answer.
 _ASKING_TOKENS = 512
+# Characters of a token, at most on average: a text with more of them for every token of a window does not fit it.
+_LONG_TOKEN = 16
 # The name of the token ids among the saved tensors.
 _IDS = "ids"
 
@@ -231,15 +233,20 @@ class Memory(Model, Recaller):
         return {f"{kind}.{i}": (1, heads, length, size) for kind, size in sizes.items() for i in layers}
 
     def _ids_of(self, context: str, prompts: Prompts) -> list[int]:
+        least = len(context) // _LONG_TOKEN  # to count the tokens of a text of 200 MB would take minutes
+        if self.empty_prefix.peak(least) > self.context_length:
+            raise self._too_long(f"at least {least:,}")
         head, _, _ = self._conversation(context, prompts)
         ids = self.token_ids(head)
         if self.empty_prefix.peak(len(ids) + _ASKING_TOKENS) > self.context_length:
-            raise ContextLengthError(
-                f"The text has {len(ids)} tokens and a question needs {_ASKING_TOKENS} more, but {self.name} reads at "
-                f"most {self.context_length} tokens; shorten the text, take a model with a longer window, or use "
-                "MemoRAGLite."
-            )
+            raise self._too_long(str(len(ids)))
         return ids
+
+    def _too_long(self, count: str) -> ContextLengthError:
+        return ContextLengthError(
+            f"The text has {count} tokens and a question needs {_ASKING_TOKENS} more, but {self.name} reads at most "
+            f"{self.context_length} tokens; shorten the text, take a model with a longer window, or use MemoRAGLite."
+        )
 
     def _conversation(self, context: str, prompts: Prompts) -> tuple[str, str, str]:
         """Render the conversation; return what stands before the question, the gap to it, and what stands after it.

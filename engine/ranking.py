@@ -48,12 +48,20 @@ class Searches:
     gists: tuple[str, ...] = ()
     gist_of: np.ndarray | None = None
 
+    @property
+    def has_vectors(self) -> bool:
+        """Whether chunks can be found by their meaning."""
+        return len(self.dense) == len(self.documents)
+
     def scores(self, queries: Sequence[str], strategy: Strategy) -> np.ndarray:
-        """Return the fused scores [queries, n] float64 of all chunks; higher is better."""
+        """Return the fused scores [queries, n] float64 of all chunks; higher is better.
+
+        Where there are no vectors yet, words alone count, whatever the strategy.
+        """
         total = np.zeros((len(queries), len(self.documents)))
-        if strategy.dense:
+        if strategy.dense and self.has_vectors:
             total += [self._settled(row, strategy) for row in self.dense.scores(queries)]
-        if strategy.lexical:
+        if strategy.lexical or not self.has_vectors:
             total += [self._settled(self.lexical.scores(query), strategy) for query in queries]
         return total
 
@@ -130,7 +138,9 @@ def rank(
     return [Hit(n, float(total[n]), tuple(found_by.get(n, ["question"]))) for n in found]
 
 
-def within_budget(hits: Sequence[Hit], sizes: Sequence[int], texts: Sequence[str], budget: int) -> list[Hit]:
+def within_budget(
+    hits: Sequence[Hit], sizes: Sequence[int] | np.ndarray, texts: Sequence[str], budget: int
+) -> list[Hit]:
     """Take hits in rank order while their sizes (tokens by chunk number) fit; skip what does not, or repeats.
 
     ``texts`` are those of the hits. Near-duplicates (boilerplate, quotations) tell nothing new.
@@ -143,7 +153,7 @@ def within_budget(hits: Sequence[Hit], sizes: Sequence[int], texts: Sequence[str
             continue
         taken.append(hit)
         known.append(terms)
-        budget -= sizes[hit.number]
+        budget -= int(sizes[hit.number])
     return taken
 
 

@@ -15,17 +15,21 @@ from engine.events import OnProgress, Stop
 from engine.hardware import Hardware
 from engine.turns import in_turn
 
+# Vectors that are widened at a time, so that they stay in the processor's cache.
+_BLOCK = 4096
+
 
 class FaissIndex:
-    """Exact cosine search over unit vectors, held in a flat faiss index. They are numbered from 0, without gaps.
+    """Exact cosine search over unit vectors, held by faiss in 16 bits a number. They are numbered from 0, without gaps.
 
-    Any number of threads may search at once, but not while one adds or removes.
+    The rounding (2^-11 of a number) is finer than what encoders compute with on most machines, and large corpora need
+    half the memory. Any number of threads may search at once, but not while one adds or removes.
     """
 
     def __init__(self, dimension: int) -> None:
         import faiss
 
-        self._index = faiss.IndexFlatIP(dimension)
+        self._index = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -33,16 +37,20 @@ class FaissIndex:
     def copy(self) -> FaissIndex:
         """Return an index over a copy of the vectors."""
         twin = FaissIndex(self._index.d)
-        twin.add(self.vectors())
+        twin.add(self.halves())
         return twin
 
     def add(self, vectors: np.ndarray) -> None:
-        """Append unit vectors [n, dimension] float32; they get the next numbers.
+        """Append unit vectors [n, dimension] float32 or float16; they get the next numbers.
 
         Raises:
-            InputError: they have another shape, or are not finite.
+            InputError: they have another shape, or are not finite; none is appended.
         """
-        self._index.add(self._checked(vectors))
+        blocks = range(0, len(vectors), _BLOCK)
+        for begin in blocks:
+            self._checked(vectors[begin : begin + _BLOCK])
+        for begin in blocks or (0,):
+            self._index.add(self._checked(vectors[begin : begin + _BLOCK]))
 
     def remove(self, numbers: Sequence[int]) -> None:
         """Remove vectors by number. Those that remain keep their order and are numbered anew, without gaps.
@@ -74,22 +82,31 @@ class FaissIndex:
         Raises:
             InputError: the queries have another shape or are not finite.
         """
-        import faiss
         import torch
 
-        wanted = torch.from_numpy(self._checked(queries))
-        if not len(self):
-            return np.zeros((len(wanted), 0), np.float32)
+        wanted = torch.from_numpy(self._checked(queries)).T
 
         def work() -> np.ndarray:
-            held = faiss.rev_swig_ptr(self._index.get_xb(), self._index.ntotal * self._index.d)
-            return (wanted @ torch.from_numpy(held.reshape(-1, self._index.d)).T).numpy()
+            held, found = torch.from_numpy(self.halves()), torch.empty(len(self), wanted.shape[1])
+            for begin in range(0, len(self), _BLOCK):
+                found[begin : begin + _BLOCK] = held[begin : begin + _BLOCK].float() @ wanted
+            return found.T.contiguous().numpy()
 
         return in_turn("cpu", work)
 
-    def vectors(self) -> np.ndarray:
-        """Return a copy of all vectors [len(self), dimension] float32."""
-        return in_turn("cpu", lambda: self._index.reconstruct_n(0, len(self)), is_reading=True)
+    def vectors(self, numbers: np.ndarray | None = None) -> np.ndarray:
+        """Return a copy of the vectors of some numbers [m] int64, or of all: [m, dimension] float32."""
+        held = self.halves()
+        return (held if numbers is None else held[numbers]).astype(np.float32)
+
+    def halves(self) -> np.ndarray:
+        """Return all vectors [len(self), dimension] float16 as they are held. They must not be changed or kept."""
+        import faiss
+
+        if not len(self):
+            return np.zeros((0, self._index.d), np.float16)
+        held = faiss.rev_swig_ptr(self._index.codes.data(), self._index.ntotal * self._index.code_size)
+        return held.view(np.float16).reshape(-1, self._index.d)
 
     def save(self, path: str | Path, facts: Mapping[str, str] | None = None) -> None:
         """Save the vectors as safetensors, with ``facts`` about them; the folder is made when missing.
@@ -104,7 +121,7 @@ class FaissIndex:
         partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"vectors": self.vectors()}, partial, metadata=dict(facts or {}))
+            save_file({"vectors": self.halves()}, partial, metadata=dict(facts or {}))
             partial.replace(target)
         except (OSError, SafetensorError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -233,10 +250,10 @@ class DenseRetriever:
                 f"The index {Path(path).name!r} was made by {other}, but {self.encoder.name} "
                 f"({self.encoder.fingerprint}) is in use; memorise the text again."
             )
-        self.restore(index.vectors())
+        self.restore(index.halves())
 
     def restore(self, vectors: np.ndarray) -> None:
-        """Replace the index by one over saved vectors [n, dimension] of this very encoder.
+        """Replace the index by one over saved vectors [n, dimension] float16 or float32 of this very encoder.
 
         Raises:
             BundleError: they have another shape, or are not finite; the index is what it was.

@@ -28,6 +28,7 @@ VARIABLES: Mapping[str, str] = {
     "MEMORAG_HOST": "address to listen on (default 127.0.0.1, on a Space 0.0.0.0)",
     "MEMORAG_PORT": "port to listen on (default 7860)",
     "MEMORAG_MAX_FILE_MB": "largest accepted file in MB (default 200)",
+    "MEMORAG_VISITOR_MB": "most that the documents of one visitor may take on disk, in MB (default 1000)",
     "MEMORAG_UPLOAD_HOURS": "hours until a visitor's documents are deleted (default 24)",
     "HF_TOKEN": "token for private or gated models on the Hub",
 }
@@ -62,6 +63,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     max_file_mb: int = 200
+    visitor_mb: int = 1000
     upload_hours: float = 24.0
     hf_token: Secret = NO_SECRET
     on_spaces: bool = False
@@ -75,6 +77,11 @@ class Settings:
     def max_file_bytes(self) -> int:
         """Largest accepted file in bytes."""
         return self.max_file_mb * 2**20
+
+    @property
+    def visitor_bytes(self) -> int:
+        """Bytes on disk from which on a visitor may add no more documents."""
+        return self.visitor_mb * 2**20
 
     @property
     def is_private_host(self) -> bool:
@@ -102,6 +109,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: obje
         "host": env.get("MEMORAG_HOST"),
         "port": env.get("MEMORAG_PORT"),
         "max_file_mb": env.get("MEMORAG_MAX_FILE_MB"),
+        "visitor_mb": env.get("MEMORAG_VISITOR_MB"),
         "upload_hours": env.get("MEMORAG_UPLOAD_HOURS"),
         "hf_token": env.get("HF_TOKEN"),
     }
@@ -120,6 +128,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: obje
         host=str(given.get("host", "0.0.0.0" if on_spaces else "127.0.0.1")),  # noqa: S104 - a Space is reached through its proxy
         port=_number("port", given.get("port", 7860), int, 0, 65535),
         max_file_mb=_number("max_file_mb", given.get("max_file_mb", 200), int, 1, 2048),
+        visitor_mb=_number("visitor_mb", given.get("visitor_mb", 1000), int, 1, 2**20),
         upload_hours=_number("upload_hours", given.get("upload_hours", 24.0), float, 0.01, 24.0 * 365),
         hf_token=Secret(given.get("hf_token", "")),
         on_spaces=on_spaces,

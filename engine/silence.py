@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.bundle import Memorized
 from engine.claims import unusual_names
+from engine.memorized import Memorized
 from engine.ranking import Hit
 from engine.tongues import unrelated
 
@@ -25,6 +25,8 @@ def is_silent(question: str, hits: Sequence[Hit], held: Memorized) -> bool:
     names = unusual_names(question, held.language)
     frequencies = [held.lexical.frequencies(name) for name in names]
     if all(any(found.values()) for found in frequencies):
+        return False
+    if "vectors" in held.missing:  # a passage may be near to it that shares no word with it
         return False
     texts = (held.chunks[hit.number].of(held.documents) for hit in hits)
     known = max((held.lexical.covered(question, text) for text in texts), default=0.0)

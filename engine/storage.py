@@ -1,9 +1,10 @@
 """A bundle on disk: the folder that holds a memorised corpus.
 
     manifest.json   written last: format, language, models, sizes and SHA-256 sums of the other files, and its own
-    chunks.json     documents, chunks, gists
-    index.bin       the chunks' vectors, as safetensors
+    chunks.json     what the documents are called and where their pages begin, and the gists
+    index.bin       the texts, the chunks' places and their vectors, as safetensors
     memory.bin      the KV memory, as safetensors (may be absent: it can be rebuilt from the gists)
+    vectors.part    vectors made so far, while they are being made (checkpoint.py)
 
 Safetensors and JSON hold only data, so reading a bundle executes nothing. A bundle is written beside its place and
 moved there when complete, so there is never half a bundle (while an old one is replaced, there is a moment with none).
@@ -28,13 +29,14 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, load_file, save_file
+from safetensors.torch import load_file, save_file
 
 from engine.errors import BundleError
 from engine.verification import Verification, compare_size, compare_sum
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST, CHUNKS, INDEX, MEMORY = "manifest.json", "chunks.json", "index.bin", "memory.bin"
+UNFINISHED = "vectors.part"
 Tensors = dict[str, torch.Tensor]
 # What reading files raises that somebody else may have written, or be writing.
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError, SafetensorError)
@@ -97,7 +99,7 @@ def check_place(folder: Path) -> Path:
     if is_file:
         raise BundleError(f"{folder.name!r} is a file; give a new or empty folder.")
     # Other things have a manifest.json too: only what can be nothing but a bundle is ever replaced.
-    if found and not (found <= {MANIFEST, CHUNKS, INDEX, MEMORY} and CHUNKS in found):
+    if found and not (found <= {MANIFEST, CHUNKS, INDEX, MEMORY, UNFINISHED} and CHUNKS in found):
         raise BundleError(f"The folder {folder.name!r} holds other files than a bundle; give a new or empty folder.")
     return folder
 
@@ -118,7 +120,7 @@ def read(folder: Path) -> Bundle:
                     f"The bundle {folder.name!r} is incomplete: {name} is missing; memorise the text again."
                 )
         chunks = json.loads(_content(folder / CHUNKS, *files[CHUNKS]).decode("utf-8"))
-        index = load(_content(folder / INDEX, *files[INDEX]))
+        index = _mapped(folder / INDEX, *files[INDEX])
         verification = Verification(folder / MEMORY, *files[MEMORY]) if MEMORY in files else None
         memory = load_file(folder / MEMORY) if verification is not None else None
         if verification is not None and not verification.is_of(folder / MEMORY):
@@ -136,6 +138,17 @@ def _content(path: Path, size: int, checksum: str) -> bytes:
     data = path.read_bytes()
     compare_sum(path, hashlib.sha256(data).hexdigest(), checksum)
     return data
+
+
+def _mapped(path: Path, size: int, checksum: str) -> Tensors:
+    """Return the tensors of a file, memory-mapped, after comparing its size and SHA-256 sum."""
+    with path.open("rb") as stream:
+        compare_size(path, os.fstat(stream.fileno()).st_size, size)
+        compare_sum(path, hashlib.file_digest(stream, "sha256").hexdigest(), checksum)
+        tensors: Tensors = load_file(path)
+        if not os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+            raise BundleError(f"The bundle {path.parent.name!r} was replaced while it was read; load it again.")
+    return tensors
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

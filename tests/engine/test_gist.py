@@ -6,6 +6,7 @@ import copy
 import hashlib
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -131,6 +132,34 @@ def test_only_an_even_sample_of_a_huge_corpus_is_embedded(tiny_model):
     assert any("number 59" in sentence for sentence in seen[-100:]), "the end is sampled too"
 
 
+def test_of_a_long_corpus_a_sample_is_tokenised_and_its_gists_still_stand_for_all_of_it():
+    class Counting(Brief):
+        read = 0
+
+        def token_spans(self, texts):
+            self.read += sum(map(len, texts))
+            return super().token_spans(texts)
+
+    text = " ".join(f"Sentence number {n} tells of the sea and of the ships." for n in range(60_000))
+    documents, writer = [Document("a", text), Document("b", text[:200_000]), Document("c", "Short.")], Counting()
+    gists = maker(writer).make(documents, 960)
+    assert writer.read < len(text) / 10
+    assert counted(writer, gists) <= 960
+    assert len(gists) <= 960 // 48
+    assert (gists[0].start, [g.end for g in gists if g.document == 0][-1]) == (0, len(text))
+    assert {gist.document for gist in gists} == {0, 1, 2}
+    for gist in gists:
+        assert all(plain(gist.text[a:b]) in documents[gist.document].text for a, b in sentences(gist.text))
+
+
+def test_a_long_line_without_end_has_gists_in_time():
+    for text in ("lighthouse " * 100_000, "灯塔" * 300_000, "x" * 600_000):
+        gists = maker(Brief()).make([Document("a", text)], 256)
+        assert gists
+        assert sum(len(gist.text) for gist in gists) < 20_000
+        assert gists[-1].end == len(text)
+
+
 def test_written_gists_are_the_models_own_and_short(lighthouse, tiny_model):
     documents = [Document("a", lighthouse[:700]), Document("b", lighthouse[700:1400])]
     gists = maker(tiny_model, "abstractive").make(documents, 4000)
@@ -158,7 +187,7 @@ class Brief:
 
     def generate(self, prompts, max_new_tokens=256, *, stop=None):
         self.given.extend(prompts)
-        body = [prompt.split("\n\n", 1)[1].rsplit("\n\n", 1)[0] for prompt in prompts]
+        body = [prompt.split("<passage>\n", 1)[1].rsplit("\n</passage>", 1)[0] for prompt in prompts]
         return [" ".join(text.split()[: min(self.words, max_new_tokens)]) for text in body]
 
 
@@ -174,8 +203,25 @@ def test_gists_that_are_too_long_together_have_gists_of_their_own():
     assert max(writer.count_tokens(prompt) for prompt in writer.given) <= writer.context_length, "each is read whole"
     first_pass = [prompt for prompt in writer.given if "number 2999 " in prompt]
     assert first_pass, "the end of the text is read as well as its beginning"
-    assert any(prompt.count("Sentence number") < 40 and "\n\nSentence" in prompt[60:] for prompt in writer.given)
+    assert any(
+        prompt.count("Sentence number") < 40 and "\n\nSentence" in prompt.partition("<passage>")[2]
+        for prompt in writer.given
+    )
     assert (gists[0].start, gists[-1].end) == (0, len(text)), "gists of gists stand for the whole text"
+
+
+def test_of_a_text_too_long_to_be_read_whole_a_model_is_given_sentences_from_all_over():
+    text = " ".join(f"Sentence number {n} tells of the sea and of the ships of the year {n}." for n in range(20_000))
+    writer, documents = Brief(), [Document("a", text), Document("b", "The last document is a short one, and read.")]
+    gists = maker(writer, "abstractive").make(documents, 300)
+    assert counted(writer, gists) <= 300
+    assert max(writer.count_tokens(prompt) for prompt in writer.given) <= writer.context_length
+    assert len(writer.given) < 256 + 100, "each stretch is read once, and then gists of gists are written"
+    assert sum(map(len, writer.given)) < len(text) / 2
+    read = [int(number) for prompt in writer.given for number in re.findall(r"number (\d+) tells", prompt)]
+    assert max(b - a for a, b in pairwise(sorted(set(read)))) < 1000
+    assert {gist.document for gist in gists} == {0, 1}
+    assert (gists[0].start, [g.end for g in gists if g.document == 0][-1]) == (0, len(text))
 
 
 def test_a_model_that_will_not_be_brief_is_cut_short():
@@ -257,6 +303,14 @@ def test_choosing_and_writing_can_be_stopped(documents, tiny_model):
     assert len(seen) == 1
     with pytest.raises(Cancelled):
         maker(tiny_model, "abstractive").make([Document("a", documents[0].text[:700])], 200, stop=stop)
+
+
+@pytest.mark.parametrize("kind", ["extractive", "abstractive"])
+def test_work_on_a_long_text_can_be_stopped_before_it_is_read(kind):
+    stop = Stop()
+    stop.set()
+    with pytest.raises(Cancelled):
+        maker(Brief(), kind).make([Document("a", "A short sentence stands here. " * 40_000)], 480, stop=stop)
 
 
 @pytest.mark.models

@@ -31,7 +31,8 @@ TEXTS = [
 
 def unit(rows: int, dimension: int = 24, seed: int = 0) -> np.ndarray:
     vectors = np.random.default_rng(seed).standard_normal((rows, dimension)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.astype(np.float16).astype(np.float32)  # as the index holds them
 
 
 # The dense index
@@ -47,6 +48,16 @@ def test_the_index_finds_what_brute_force_finds(size, hits):
     assert numbers.tolist() == expected.tolist()
     np.testing.assert_allclose(scores, np.take_along_axis(cosines, expected, 1), atol=1e-6)
     assert scores.shape == (5, min(size, hits))
+
+
+def test_vectors_are_held_in_half_the_space_and_hardly_differ():
+    index, vectors = FaissIndex(384), np.random.default_rng(3).standard_normal((9000, 384)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    index.add(vectors)
+    assert index.halves().nbytes == vectors.nbytes // 2
+    assert np.abs(index.scores(vectors[:4]) - vectors[:4] @ vectors.T).max() < 2e-4
+    some = np.array([8999, 0, 4096])
+    np.testing.assert_array_equal(index.vectors(some), vectors[some].astype(np.float16).astype(np.float32))
 
 
 def test_vectors_added_later_get_the_next_numbers():

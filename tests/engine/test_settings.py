@@ -32,6 +32,7 @@ def test_every_variable_is_read():
         "MEMORAG_HOST": "0.0.0.0",
         "MEMORAG_PORT": "8080",
         "MEMORAG_MAX_FILE_MB": "50",
+        "MEMORAG_VISITOR_MB": "300",
         "MEMORAG_UPLOAD_HOURS": "0.5",
         "HF_TOKEN": "hf_secret",
     }
@@ -46,6 +47,7 @@ def test_every_variable_is_read():
         host="0.0.0.0",
         port=8080,
         max_file_mb=50,
+        visitor_mb=300,
         upload_hours=0.5,
         hf_token=Secret("hf_secret"),
     )
@@ -81,6 +83,7 @@ def test_a_flag_wins_over_a_variable_and_none_means_not_given():
         ("MEMORAG_PORT", "80.5", "0 to 65535"),
         ("MEMORAG_THREADS", "0", "1 to 1024"),
         ("MEMORAG_MAX_FILE_MB", "-1", "1 to 2048"),
+        ("MEMORAG_VISITOR_MB", "0", "1 to"),
         ("MEMORAG_UPLOAD_HOURS", "nan", "0.01 to"),
         ("MEMORAG_UPLOAD_HOURS", "soon", "0.01 to"),
         ("MEMORAG_DEVICE", "tpu", "auto, cpu, "),
@@ -118,6 +121,7 @@ def test_a_private_host_is_this_machine_only(host, private):
 
 def test_sizes_are_given_in_bytes_too():
     assert from_environment({}, max_file_mb=3).max_file_bytes == 3 * 1024 * 1024
+    assert from_environment({}, visitor_mb=5).visitor_bytes == 5 * 1024 * 1024
 
 
 def test_a_key_never_shows():
