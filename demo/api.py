@@ -17,10 +17,11 @@ from gradio.utils import get_upload_folder
 
 from demo import memorising, session, text
 from demo.generators import Connection
+from demo.identity import owner_of, token_of
 from demo.memorising import Memorising
 from demo.service import Service
 from demo.session import Question, Reply
-from demo.visitors import Visitors, keep_connection
+from demo.visitors import Visitor, Visitors, keep_connection
 from engine.errors import InputError, MemoRAGError
 from engine.settings import Secret
 
@@ -38,7 +39,7 @@ class Api:
             One object per corpus: id, title, ready (whether it answers at once), mine, description, questions.
         """
         found = []
-        for corpus, title in self.service.titles(self.visitors.get(session_of(request)).name).items():
+        for corpus, title in self.service.titles(visitor_of(self.visitors, request).name).items():
             entry = self.service.entries.get(corpus)
             found.append(
                 {
@@ -52,30 +53,44 @@ class Api:
             )
         return found
 
-    def memorize(self, files: list[FileData], corpus: str, request: gr.Request) -> Iterator[dict[str, Any]]:
-        """Memorise uploaded TXT, PDF or DOCX files as one corpus of your own, or open a ready-made one.
+    def memorize(
+        self, files: list[FileData], corpus: str, password: str = "", request: gr.Request | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Memorise uploaded TXT, PDF or DOCX files as one corpus of your own, or open one.
 
         Args:
-            files: the uploaded files; an empty list opens the ready-made corpus named by ``corpus``.
-            corpus: the id of a ready-made corpus to open, or "" with files.
+            files: the uploaded files; an empty list opens the corpus named by ``corpus``.
+            corpus: the id of a corpus to open, or "" with files.
+            password: opens PDF and DOCX files that ask for one; used once, never stored.
 
         Returns:
             A stream of objects: corpus (the id to ask), title, state, status, stage, share (0 to 1), eta and seconds.
-            The last one has the state "done".
+            A long corpus can be asked from "ready" on; "missing" says what it lacks then ("memory", "vectors"). "notes"
+            are sentences about the files. The last object has the state "done".
         """
-        visitor = self.visitors.get(session_of(request))
+        visitor = visitor_of(self.visitors, request)
         try:
             if files:
-                steps = memorising.memorize(self.service, visitor, [_uploaded(file) for file in files])
+                steps = memorising.memorize(self.service, visitor, self._taken(files, visitor), password)
             else:
                 steps = memorising.open_corpus(self.service, visitor, corpus)
             last: Memorising | None = None
             for step in steps:
-                if last is None or (step.status, step.share) != (last.status, last.share):
+                if last is None or _news(step) != _news(last):
                     yield asdict(step)
                 last = step
         except Exception as error:
             raise _as_gradio(error) from error
+
+    def _taken(self, files: list[FileData], visitor: Visitor) -> list[str]:
+        """Take all files in, or none; return their ids."""
+        given = [_uploaded(file) for file in files]
+        taken, refusals = memorising.take_in(self.service, visitor.name, given)
+        ids = [upload.id for upload in taken]
+        if refusals:
+            self.service.uploads.drop(visitor.name, ids)
+            raise InputError(" ".join(refusals))
+        return ids
 
     def ask(
         self,
@@ -110,7 +125,7 @@ class Api:
         asked = Question(question, corpus, generator, temperature, max_new_tokens, mode, compare)
         last: dict[str, Any] = {}
         try:
-            for reply in session.ask(self.service, self.visitors.get(session_of(request)), asked):
+            for reply in session.ask(self.service, visitor_of(self.visitors, request), asked):
                 shown = _reply_object(reply)
                 if shown != last:
                     yield shown
@@ -132,15 +147,16 @@ class Api:
         """
         connection = Connection(model, Secret(api_key), address)
         try:
-            keep_connection(self.visitors.get(session_of(request)), generator, connection, self.service.settings)
+            keep_connection(visitor_of(self.visitors, request), generator, connection, self.service.settings)
         except Exception as error:
             raise _as_gradio(error) from error
         return text.CONNECTED.format(name=text.NAMES[generator])
 
 
-def session_of(request: gr.Request | None) -> str:
-    """Return what tells this visitor from others; a caller without a session is a new visitor at every call."""
-    return (request.session_hash if request is not None else None) or secrets.token_urlsafe(16)
+def visitor_of(visitors: Visitors, request: gr.Request | None) -> Visitor:
+    """Return the visitor behind a request; a caller with neither cookie nor session is a new one at every call."""
+    session = (request.session_hash if request is not None else None) or secrets.token_urlsafe(16)
+    return visitors.get(session, owner_of(token_of(request), session))
 
 
 def was_uploaded(path: Path) -> bool:
@@ -148,12 +164,18 @@ def was_uploaded(path: Path) -> bool:
     return path.resolve().is_relative_to(Path(get_upload_folder()).resolve())
 
 
-def _uploaded(file: Any) -> Path:  # noqa: ANN401 - Gradio gives a plain dict
-    """Return the path of an uploaded file; a path that a caller made up is refused."""
-    path = Path(str(file.get("path", "")) if isinstance(file, dict) else str(getattr(file, "path", "")))
+def _uploaded(file: Any) -> tuple[Path, str]:  # noqa: ANN401 - Gradio gives a plain dict
+    """Return the path of an uploaded file and its name; a path that a caller made up is refused."""
+    facts = file if isinstance(file, dict) else {name: getattr(file, name, None) for name in ("path", "orig_name")}
+    path = Path(str(facts.get("path") or ""))
     if not path.is_file() or not was_uploaded(path):
         raise InputError(text.FILE_NOT_UPLOADED)
-    return path
+    return path, str(facts.get("orig_name") or path.name)
+
+
+def _news(step: Memorising) -> tuple[object, ...]:
+    """Return what makes a step worth telling after the one before."""
+    return step.state, step.stage, step.share, step.ready, step.missing
 
 
 def _reply_object(reply: Reply) -> dict[str, Any]:

@@ -1,246 +1,291 @@
-"""The process-wide side of the demo: the models, loaded once, and the corpora that are held.
+"""The process-wide side of the demo: the corpora that can be asked, and the work on them.
 
-Ready-made corpora are shared and read-only. A visitor's documents belong to that visitor alone, live in memory only,
-and go when the visitor deletes them, when their time is over, or when room is needed. Knows nothing about pages.
+Ready-made corpora are shared and read-only. A visitor's documents belong to that visitor alone, and go when the visitor
+deletes them or when their time is over. Knows nothing about pages.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demo import text
-from demo.corpora import FOLDER, Entry, catalogue, load_models, open_entry
-from demo.jobs import Job, Jobs
-from engine.documents import Document
-from engine.errors import InputError, MemoRAGError, ModelError, NotMemorizedError
+from demo import sweeping, text
+from demo.corpora import FOLDER, Entry, catalogue, open_entry
+from demo.held import Held, Library
+from demo.jobs import Job, Jobs, Plan
+from demo.models import Models
+from demo.reading import Reading
+from demo.shelf import PREFIX, Facts, Shelf
+from demo.uploads import Uploads
+from engine.documents import Limits
+from engine.errors import Cancelled, InputError, NotMemorizedError
 from engine.events import OnProgress, Stop
 from engine.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.memorag_lite import MemoRAGLite
 
 logger = logging.getLogger(__name__)
 
-# Bytes of KV memory held at most, least recently used corpus first to go.
-_HELD_BYTES = 2 * 2**30
 _MOST_JOBS = 8
+# How many times the largest file may be worked on at once, all visitors together, because all of it is in memory
+# meanwhile; and the share of the largest file that never matters.
+_MOST_LARGE, _SMALL_SHARE = 2, 0.02
 _SWEEP_SECONDS = 60
 
 
-@dataclass
-class Held:
-    """One corpus in memory.
-
-    ``owner`` is a visitor's id, or None for a ready-made corpus; ``is_read`` says whether the retriever reads its
-    language, None where that is not known.
-    """
-
-    title: str
-    owner: str | None
-    pipeline: MemoRAGLite
-    is_read: bool | None = None
-    since: float = field(default_factory=time.monotonic)
-
-
 class Service:
-    """Loads the models in the background and hands out pipelines over memorised corpora."""
+    """Opens and memorises corpora in the background and hands out pipelines over them."""
 
     def __init__(self, settings: Settings, folder: Path = FOLDER) -> None:
-        self.settings = settings
-        self.entries: dict[str, Entry] = catalogue(folder)
-        self._held: OrderedDict[str, Held] = OrderedDict()
-        self._lock = threading.RLock()
-        self._jobs = Jobs()
-        self._memorising: dict[str, list[Job]] = {}
-        self._engine: MemoRAGLite | None = None
-        self._failure: ModelError | None = None
-        self._loaded = threading.Event()
-
-    # Models
-
-    def start(self) -> None:
-        """Begin to load the models, then open the ready-made corpora; returns at once."""
-        threading.Thread(target=self._load, name="memorag-models", daemon=True).start()
-        threading.Thread(target=self._sweep, name="memorag-sweeper", daemon=True).start()
-
-    def _load(self) -> None:
-        try:
-            # Loading torch takes seconds: the page is served meanwhile.
-            from transformers.utils.logging import disable_progress_bar
-
-            disable_progress_bar()
-            began = time.monotonic()
-            self._engine = load_models(self.settings)
-            logger.info("Models loaded in %.1f s: %s", time.monotonic() - began, self._engine.encoder.hardware)
-        except MemoRAGError as error:
-            logger.exception("The models could not be loaded.")
-            self._failure = ModelError(text.MODELS_FAILED.format(reason=error))
-        except Exception:
-            # Nothing else would notice the end of this thread: say so on the page, and keep the traceback in the log.
-            logger.exception("The models could not be loaded.")
-            self._failure = ModelError(text.MODELS_FAILED.format(reason=text.UNEXPECTED))
-        finally:
-            self._loaded.set()
-        if self._engine is not None:
-            for slug in self.entries:
-                self.open(slug)
-
-    @property
-    def is_loaded(self) -> bool:
-        """Whether the models are ready, or have failed to load."""
-        return self._loaded.is_set()
-
-    @property
-    def failure(self) -> ModelError | None:
-        """Why the models could not be loaded, if so."""
-        return self._failure
-
-    def engine(self, stop: Stop | None = None) -> MemoRAGLite:
-        """Return the pipeline with nothing memorised; waits until the models are loaded.
+        """Look at what there is.
 
         Raises:
-            ModelError: they could not be loaded.
-            Cancelled: ``stop`` was set while waiting.
+            OSError: the cache folder cannot be used.
         """
-        while not self._loaded.wait(0.2):
-            if stop is not None:
-                stop.check()
-        if self._engine is None:
-            raise self._failure or ModelError(text.MODELS_FAILED.format(reason=text.UNEXPECTED))
-        return self._engine
+        self.settings = settings
+        self.entries: dict[str, Entry] = catalogue(folder)
+        self.shelf = Shelf(settings.cache_dir / "visitors")
+        self.uploads = Uploads(self.shelf)
+        # Where the web server puts what is uploaded, once it is known.
+        self.incoming: Path | None = None
+        self._library = Library()
+        self._lock = threading.RLock()
+        self.models = Models(settings)
+        self._jobs = Jobs()
+        self._closed = threading.Event()
+
+    def start(self) -> None:
+        """Begin to load the models, open the ready-made corpora and go on with unfinished work; returns at once."""
+        threading.Thread(target=self._load, name="memorag-models", daemon=True).start()
+        self.start_sweeping()
+
+    def start_sweeping(self) -> None:
+        """Begin to sweep, at once and then every minute."""
+        threading.Thread(target=self._sweep, name="memorag-sweeper", daemon=True).start()
+
+    def close(self) -> None:
+        """End the work, so that another server may use the folder; what is unfinished stays so."""
+        self._closed.set()
+        for _, corpus, _ in self.shelf.all():
+            if (job := self._jobs.running(corpus)) is not None:
+                job.stop()
+                job.wait(10)
+        self.shelf.close()
+
+    def _load(self) -> None:
+        self.models.load()
+        if self.models.failure is None:
+            for slug in self.entries:
+                self.open(slug)
+            for owner, corpus, facts in self.shelf.all():
+                if facts.state == "running" and self._jobs.running(corpus) is None:
+                    self._jobs.start(corpus, Reading(self, owner, corpus).plan())
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the server is going down."""
+        return self._closed.is_set()
+
+    @property
+    def limits(self) -> Limits:
+        """What a file may cost at most."""
+        return Limits(max_bytes=self.settings.max_file_bytes)
 
     # Corpora
 
-    def open(self, slug: str) -> Job:
-        """Open a ready-made corpus in the background."""
-        entry = self.entries[slug]
-
-        def work(on_progress: OnProgress, stop: Stop) -> None:
-            if slug not in self._held:
-                pipeline = self.engine(stop).fork()
-                open_entry(entry, pipeline, self.settings, on_progress, stop)
-                self._hold(slug, Held(entry.title, None, pipeline, _is_read(pipeline)), stop)
-
-        return self._jobs.start(f"open:{slug}", work)
-
-    def memorize(self, documents: Sequence[Document], title: str, owner: str) -> tuple[str, Job]:
-        """Memorise a visitor's documents in the background; return the new corpus's id and the job.
+    def open(self, corpus: str, visitor: str | None = None) -> Job:
+        """Bring a corpus into memory in the background; one that is being memorised comes by itself.
 
         Raises:
-            InputError: too much is being memorised already.
+            InputError, NotMemorizedError: there is no such corpus for this visitor.
         """
+        if visitor is not None:
+            self.pipeline(corpus, visitor)
+        if (job := self._jobs.running(corpus)) is not None:
+            return job
+
+        def work(on_progress: OnProgress, stop: Stop, on_ready: Callable[[], None]) -> None:
+            if corpus in self._library:
+                return
+            pipeline = self.models.get(stop).fork()
+            if visitor is None or corpus in self.entries:
+                open_entry(self.entries[corpus], pipeline, self.settings, on_progress, stop)
+            else:
+                pipeline.load(self.shelf.bundle(visitor, corpus), on_progress=on_progress, stop=stop)
+            self.hold(visitor, corpus, pipeline, stop)
+
+        return self._jobs.start(f"open:{corpus}", Plan(work))
+
+    def memorize(self, owner: str, ids: Sequence[str], password: str = "", keeps_files: bool = True) -> tuple[str, Job]:
+        """Memorise files of a visitor that wait, as one corpus; return its id and the job.
+
+        Raises:
+            InputError: no files are named, or too much is being memorised already.
+        """
+        with self._lock:
+            files = self.uploads.chosen(owner, ids)
+            if not files:
+                raise InputError(text.NO_FILES)
+            size = sum(upload.size for upload in files)
+            self._check_room(size)
+            names = tuple(upload.name for upload in files)
+            title = names[0] if len(names) == 1 else f"{names[0]} + {len(names) - 1}"
+            facts = Facts(title, names, time.time(), size=size, uploads=tuple(upload.id for upload in files))
+            try:
+                corpus = self.shelf.add(owner, facts)
+            except OSError as error:
+                raise InputError(text.FILE_NOT_KEPT.format(name=title)) from error
+            return corpus, self._jobs.start(corpus, Reading(self, owner, corpus, password, keeps_files).plan())
+
+    def _check_room(self, size: int) -> None:
         if len(self._jobs) >= _MOST_JOBS:
             raise InputError(text.BUSY.format(count=len(self._jobs)))
-        corpus = f"mine-{secrets.token_urlsafe(16)}"
+        at_work = sum(facts.size for _, corpus, facts in self.shelf.all() if self._jobs.running(corpus) is not None)
+        large = self.settings.max_file_bytes
+        if size > _SMALL_SHARE * large and at_work and at_work + size > _MOST_LARGE * large:
+            raise InputError(text.BUSY_LARGE)
 
-        def work(on_progress: OnProgress, stop: Stop) -> None:
-            pipeline = self.engine(stop).fork()
-            pipeline.memorize(documents, on_progress=on_progress, stop=stop)
-            self._hold(corpus, Held(title, owner, pipeline, _is_read(pipeline)), stop)
+    def resume(self, owner: str, corpus: str) -> Job:
+        """Go on with a corpus whose memorising was stopped.
 
-        job = self._jobs.start(corpus, work)
+        Raises:
+            InputError, NotMemorizedError: there is no such corpus for this visitor, or there is too much to do already.
+        """
         with self._lock:
-            unfinished = [other for other in self._memorising.get(owner, ()) if not other.snapshot().is_over]
-            self._memorising[owner] = [*unfinished, job]
-        return corpus, job
+            self.pipeline(corpus, owner)
+            facts = self.shelf.get(owner, corpus)
+            if facts is None:
+                raise InputError(text.NOTHING_MISSING)
+            if (job := self._jobs.running(corpus)) is None:
+                self._check_room(facts.size)
+                self.shelf.put(owner, corpus, replace(facts, state="running"))
+                job = self._jobs.start(corpus, Reading(self, owner, corpus).plan())
+            return job
 
     def pipeline(self, corpus: str, visitor: str) -> MemoRAGLite | None:
-        """Return the pipeline over a corpus that this visitor may ask, or None when it is not open (yet).
+        """Return the pipeline over a corpus that this visitor may ask, or None when it is not in memory (yet).
 
         Raises:
             InputError: there is no such corpus for this visitor.
             NotMemorizedError: the visitor's corpus is no longer held.
         """
-        with self._lock:
-            self._expire()
-            held = self._held.get(corpus)
-            if held is not None and held.owner in (None, visitor):
-                self._held.move_to_end(corpus)
-                return held.pipeline
-        if corpus in self.entries:
-            return None
+        self._expire()
+        if corpus in self.entries or self.shelf.get(visitor, corpus) is not None:
+            held = self._library.get(corpus)
+            return None if held is None else held.pipeline
         # Another visitor's corpus and one that is gone look the same from outside.
-        if corpus.startswith("mine-"):
+        if corpus.startswith(PREFIX):
             raise NotMemorizedError(text.EXPIRED)
         raise InputError(text.UNKNOWN_CORPUS.format(corpus=corpus, known=", ".join(self.titles(visitor))))
 
     def titles(self, visitor: str) -> dict[str, str]:
-        """Return the titles by id of all corpora this visitor may ask, ready-made ones first."""
-        with self._lock:
-            self._expire()
-            mine = {corpus: held.title for corpus, held in self._held.items() if held.owner == visitor}
+        """Return the titles by id of all corpora of this visitor, ready-made ones first; some may not be ready yet."""
+        self._expire()
+        mine = {corpus: facts.title for corpus, facts in self.shelf.corpora(visitor).items()}
         return {slug: entry.title for slug, entry in self.entries.items()} | mine
+
+    def running(self, visitor: str) -> tuple[str, Job] | None:
+        """Return the visitor's corpus that is being memorised, with its job; the latest where there are several."""
+        for corpus in reversed(self.shelf.corpora(visitor)):
+            if (job := self._jobs.running(corpus)) is not None:
+                return corpus, job
+        return None
+
+    def is_unfinished(self, visitor: str) -> bool:
+        """Whether anything of the visitor is being memorised, or will be when the models are loaded."""
+        is_coming = self.models.failure is None
+        return is_coming and any(facts.state == "running" for facts in self.shelf.corpora(visitor).values())
 
     def is_open(self, corpus: str) -> bool:
         """Whether a corpus can be asked at once."""
-        return corpus in self._held
+        return corpus in self._library
 
     def unread_language(self, corpus: str) -> str | None:
         """Return the name of the language of a held corpus, where the retriever is known not to read it."""
-        with self._lock:
-            held = self._held.get(corpus)
+        held = self._library.get(corpus)
         if held is None or held.is_read is not False:
             return None
-        return text.LANGUAGES[_code(held.pipeline)]
-
-    def unread_note(self, corpus: str) -> str:
-        """Return what the status line of a corpus that can be asked says about its language, if anything."""
-        language = self.unread_language(corpus)
-        return "" if language is None else text.READY_UNREAD.format(language=language)
+        return text.LANGUAGES[held.language]
 
     def stop_memorising(self, visitor: str) -> None:
         """Stop all memorising for a visitor."""
-        with self._lock:
-            for job in self._memorising.pop(visitor, ()):
+        for corpus in self.shelf.corpora(visitor):
+            if (job := self._jobs.running(corpus)) is not None:
                 job.stop()
 
     def delete(self, visitor: str) -> int:
-        """Forget all documents of a visitor, also those being memorised; return how many corpora were held."""
+        """Delete all documents of a visitor, also those being memorised; return how many corpora and files it was."""
         with self._lock:
             self.stop_memorising(visitor)
-            mine = [corpus for corpus, held in self._held.items() if held.owner == visitor]
+            count = len(self.uploads.waiting(visitor))
+            mine = self.shelf.remove_all(visitor)
             for corpus in mine:
-                del self._held[corpus]
-        return len(mine)
+                self._library.drop(corpus)
+        return count + len(mine)
 
-    def _hold(self, corpus: str, held: Held, stop: Stop) -> None:
+    # What jobs need
+
+    def pipeline_for(self, corpus: str, stop: Stop) -> MemoRAGLite:
+        """Return what holds the corpus already, else a pipeline with nothing memorised; waits for the models."""
+        held = self._library.get(corpus)
+        return self.models.get(stop).fork() if held is None else held.pipeline
+
+    def hold(self, owner: str | None, corpus: str, pipeline: MemoRAGLite, stop: Stop) -> None:
+        """Hold what was memorised, unless its owner deleted it meanwhile.
+
+        Raises:
+            Cancelled: so it is.
+        """
+        held = Held.of(pipeline)
+        busy = {other for _, other, _ in self.shelf.all() if self._jobs.running(other) is not None}
         with self._lock:
-            stop.check()  # under the lock, so that nothing is held after its owner deleted it
-            self._held[corpus] = held
-            while len(self._held) > 1 and sum(self._bytes(h) for h in self._held.values()) > _HELD_BYTES:
-                self._held.popitem(last=False)
+            if not self.is_open(corpus):
+                stop.check()  # under the lock, so that nothing is held after its owner deleted it
+            if corpus not in self.entries and (owner is None or self.shelf.get(owner, corpus) is None):
+                raise Cancelled(text.EXPIRED)
+            self._library.put(corpus, held, busy)
+
+    def let_go(self, corpus: str) -> None:
+        """Hold a corpus no longer."""
+        self._library.drop(corpus)
+
+    # Sweeping
+
+    def _oldest(self) -> float:
+        return time.time() - self.settings.upload_hours * 3600
 
     def _expire(self) -> None:
-        oldest = time.monotonic() - self.settings.upload_hours * 3600
-        for corpus in [c for c, held in self._held.items() if held.owner is not None and held.since < oldest]:
-            del self._held[corpus]
+        with self._lock:
+            for _, corpus in self.shelf.expire(self._oldest()):
+                self._library.drop(corpus)
+                if (job := self._jobs.running(corpus)) is not None:
+                    job.stop()
+
+    def sweep(self) -> None:
+        """Delete what has had its time, and what is left over from crashes.
+
+        Raises:
+            OSError: something could not be looked at.
+        """
+        self._expire()
+        busy = {corpus for _, corpus, _ in self.shelf.all() if self._jobs.running(corpus) is not None}
+        self.uploads.sweep(self._oldest())
+        self.shelf.sweep(busy)
+        sweeping.sweep_elsewhere(self.settings.cache_dir, self.incoming)
 
     def _sweep(self) -> None:
-        """Let documents go when their time is over, also while nobody asks."""
         while True:
-            time.sleep(_SWEEP_SECONDS)
-            with self._lock:
-                self._expire()
-
-    @staticmethod
-    def _bytes(held: Held) -> int:
-        return int(held.pipeline.stats["memory_bytes"])
-
-
-def _is_read(pipeline: MemoRAGLite) -> bool | None:
-    """Measure whether the retriever reads the language of what is held; here, so that no page waits for it."""
-    from engine.tongues import reads
-
-    return reads(pipeline.encoder, _code(pipeline))
-
-
-def _code(pipeline: MemoRAGLite) -> str:
-    return str(pipeline.stats["language"]).partition("-")[0]
+            try:
+                self.sweep()
+            except OSError as error:  # its words may hold the name of a visitor's file
+                logger.warning("Sweeping met a %s (%s) and goes on later.", type(error).__name__, error.errno)
+            if self._closed.wait(_SWEEP_SECONDS):
+                return

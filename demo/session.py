@@ -215,11 +215,12 @@ def _opened(service: Service, visitor: Visitor, corpus: str) -> Generator[Reply,
     pipeline = service.pipeline(corpus, visitor.name)
     if pipeline is not None:
         return pipeline
-    job = service.open(corpus)
-    while not job.wait(BEAT):
-        title = service.titles(visitor.name)[corpus]
+    job = service.open(corpus, visitor.name)
+    title = service.titles(visitor.name)[corpus]
+    # A corpus that is being memorised may be ready before that job is over.
+    while not job.wait(BEAT) and (pipeline := service.pipeline(corpus, visitor.name)) is None:
         yield Reply("models", text.OPENING.format(title=title, stage=stage_of(job.snapshot(), service)))
-    if (error := job.snapshot().error) is not None:
+    if pipeline is None and (error := job.snapshot().error) is not None:
         raise error
     pipeline = service.pipeline(corpus, visitor.name)
     if pipeline is None:

@@ -11,6 +11,13 @@ TAGLINE = "Reads a long text once, remembers it, and answers from evidence you c
 LOADING = "Loading the models - the page can be used already; questions wait until they are ready."
 CHOOSE = "Choose a corpus, or add your own documents."
 READY = "Ready: {title} is memorised ({tokens} tokens). Ask a question."
+READY_PARTLY = {
+    ("memory", "vectors"): "{title} can be asked ({tokens} tokens). So far it is searched by words, without clues.",
+    (
+        "vectors",
+    ): "{title} can be asked ({tokens} tokens). It is searched by words until the index by meaning is built.",
+    ("memory",): "{title} can be asked ({tokens} tokens), so far without clues.",
+}
 READY_UNREAD = " The retriever does not read {language}: passages are found by their words (see Memory)."
 OPENING = "Opening {title}: {stage}"
 ASKING = "{stage} - {seconds} s"
@@ -20,13 +27,37 @@ COMPARING = "Now plain RAG: {status}"
 COMPARED = "Answered in {seconds} s, by plain RAG in {plain} s: see Compare."
 COMPARING_FAILED = "Answered in {seconds} s. Plain RAG failed: see Compare."
 MEMORISING = "Memorising {title}: {stage}"
-MEMORISED = "{title} is memorised: {tokens} tokens in {seconds} s."
+MEMORISED = "{title} is memorised: {tokens} tokens in {seconds}."
 MEMORISING_STOPPED = "Memorising was stopped. The files are still here; press Memorise to start again."
+MEMORISING_KEPT = "Memorising was stopped. What is done is kept: {title} can be asked. Press Go on to do the rest."
+MEMORISING_FAILED = "{reason} What was done before is kept: {title} can be asked. Press Go on to do the rest."
+MORE_NOTES = "See Memory for notes on the other files."
 FILES_READY = "Files: {count}, {size}. Press Memorise to read them."
+FILES_SOME = "{refusals} Taken: {count} of {given} files."
 CLEARED = "The conversation was cleared."
 NOTHING_WRITTEN = "*Stopped before anything was written.*"
 DELETED = "Your documents were deleted."
 NOTHING_TO_DELETE = "There are no documents of yours on this page."
+
+# What goes on while a corpus can be asked already, by what is missing of it
+GOING_ON = {
+    ("memory", "vectors"): "{title} can be asked, by words and without clues yet",
+    ("vectors",): "{title} can be asked, by words until the index by meaning is built",
+    ("memory",): "{title} can be asked, without clues yet",
+}
+GOING_ON_NOW = "{words}: {stage}"
+RESUME_HINT = " Press Go on to do the rest."
+ELAPSED = "{line} - {elapsed} so far"
+
+# What memorising will cost
+COST = (
+    "About {tokens} tokens. Can be asked after about {words}, {clues}searched by meaning after {vectors}. "
+    "The memory holds {held} tokens of gists of it. Needs {disk} of disk."
+)
+COST_CLUES = "with clues after {memory}, "
+COST_SHORT = "About {tokens} tokens: memorised in about {seconds}."
+COST_UNKNOWN = "How much text is in PDF and DOCX files shows when they are read."
+COST_LATER = "What it will take can be told when the models are loaded."
 
 # Stages
 STAGES = {
@@ -35,6 +66,7 @@ STAGES = {
     "models": "loading the models",
     "reading": "reading the files",
     "splitting": "splitting the text into passages",
+    "indexing words": "indexing the words",
     "embedding": "embedding the passages",
     "choosing gists": "choosing the gists",
     "writing gists": "writing the gists",
@@ -50,8 +82,14 @@ STAGES = {
 CORPUS = "Corpus"
 CORPUS_INFO = "What your questions are about"
 FILES = "Add your own documents"
-FILES_INFO = "TXT, PDF or DOCX, up to {size} MB each. Only you can see them; they are deleted after {hours} hours."
+FILES_INFO = (
+    "TXT, PDF or DOCX, up to {size} MB each. Only this browser can see them; they are deleted after {hours} hours."
+)
+WAITING = "Files to memorise"
 MEMORISE = "Memorise"
+RESUME = "Go on"
+UNLOCK = "Password of the file"
+UNLOCK_INFO = "Used once to read it; never stored or logged."
 STOP = "Stop"
 STOP_MEMORISING = "Stop memorising"
 DELETE = "Delete my documents"
@@ -173,9 +211,21 @@ QUESTION_LONG = "The question has {length} characters; at most {limit} are accep
 NO_CORPUS = "Choose a corpus first, or memorise your own documents."
 UNKNOWN_CORPUS = "There is no corpus {corpus!r} for you; choose one of: {known}."
 NO_FILES = "No files were given; add TXT, PDF or DOCX files first."
-TOO_MANY_FILES = "{count} files were given; at most {limit} make one corpus. Leave some out."
+TOO_MANY_FILES = "{name} is one too many: {limit} files may wait at once. Memorise those first."
 FILE_NOT_UPLOADED = "A file was named that was not uploaded here; upload it first."
-FILE_WRONG_TYPE = "{name} is of another type; TXT, PDF and DOCX files are accepted. Remove it and add another."
+FILE_WRONG_TYPE = "{name} is of another type; TXT, PDF and DOCX files are accepted."
+FILE_TOO_LARGE = "{name} has {size}; at most {limit} MB are accepted. Split it."
+FILE_NOT_KEPT = "{name} could not be kept on the server's disk; try again later."
+VISITOR_FULL = "{name} is too much: your documents take {used} of {limit} already. Delete them first."
+VISITOR_FULL_LATER = (
+    "Memorising this needs {needed}, but your documents take {used} of {limit} already. Leave files out, or delete "
+    "what is there."
+)
+DISK_FULL_LATER = "Memorising this needs {needed} on the server's disk, which is nearly full. Try again later."
+UPLOAD_TOO_LARGE = "The upload has {size}; at most {limit} are taken at once. Upload fewer or smaller files."
+UPLOAD_DISK_FULL = "The server's disk is nearly full, so nothing can be uploaded now; try again later."
+UPLOAD_BUSY = "Too many files are being uploaded at the moment; try again in a few minutes."
+DISK_FULL = "{name} was not taken: the server's disk is nearly full. Try again later."
 UNKNOWN_GENERATOR = "There is no generator {generator!r}; choose one of: {known}."
 BAD_MODE = "There is no mode {mode!r}; choose one of: {known}."
 BAD_SWITCH = "{name} is {value!r}; give true or false."
@@ -187,9 +237,11 @@ MODEL_MISSING = "{name} needs the name of a model; enter it under Generator (API
 PRIVATE_ADDRESS = "The server address points into this server's own network, which is not allowed on a public page."
 BAD_ADDRESS = "The server address {address!r} is not one; give http://host:port/v1 or https://host/v1."
 MODELS_FAILED = "The models could not be loaded: {reason}"
-EXPIRED = "This corpus is no longer held, because its time was over or room was needed; memorise it again."
+EXPIRED = "This corpus is no longer held, because it was deleted or its time was over; memorise it again."
 CONNECTED = "{name} can be used now; nothing was sent yet."
 BUSY = "{count} texts are being memorised already; try again in a minute."
+BUSY_LARGE = "Long texts are being memorised already; try again when they are done."
+NOTHING_MISSING = "Nothing is missing of this corpus."
 
 
 def size(count: float) -> str:
@@ -202,3 +254,21 @@ def size(count: float) -> str:
             return f"{count:.1f} {unit}"
     count /= 1024
     return f"{count:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def count(number: int) -> str:
+    """Return a rough number for people."""
+    if number < 10_000:
+        return f"{number:,}"
+    if number < 1_000_000:
+        return f"{round(number, -3):,}"
+    return f"{number / 1e6:.1f} million" if number < 10_000_000 else f"{number / 1e6:.0f} million"

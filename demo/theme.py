@@ -56,6 +56,9 @@ html, body { overflow-anchor: none; }
 #status { position: sticky; top: 0; z-index: 30; }
 #status { border-radius: var(--radius-lg); padding: 8px 12px; background: var(--block-background-fill);
   border: 1px solid var(--border-color-primary); }
+#cost:not(:has(.hint)), #progress:not(:has(.dot)) { display: none !important; }
+#waiting label { max-width: 100%; min-width: 0; }
+#waiting label span { overflow-wrap: anywhere; min-width: 0; }
 #corpus input, #generator input, #mode input { text-overflow: ellipsis; padding-right: 26px; }
 #chat .placeholder-content { padding: 16px; }
 #status .dot, #progress .dot { display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 8px;

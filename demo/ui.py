@@ -6,15 +6,24 @@ All plumbing between page and server is private; only the documented endpoints o
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
+from starlette.middleware import Middleware
 
-from demo import render, session, text, theme
+from demo import folders, render, session, text, theme
 from demo.api import Api
 from demo.compare import comparison
+from demo.documents import Documents, Updates, examples
+from demo.gate import Gate
+from demo.identity import Recognise
 from demo.page import COMPARE_TAB, Page
 from demo.service import Service
+from demo.visitors import Visitors
 from engine.documents import ACCEPTED
 
 logger = logging.getLogger(__name__)
@@ -25,13 +34,13 @@ _ANSWERS = 4
 
 def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
     """Build the page over a service that has been started."""
-    page, settings = Page(service), service.settings
-    api = Api(service, page.visitors)
+    visitors, settings = Visitors(), service.settings
+    page, documents, api = Page(service, visitors), Documents(service, visitors), Api(service, visitors)
     with gr.Blocks(
         title=text.TITLE,
         fill_width=True,
         analytics_enabled=False,
-        delete_cache=(1800, int(settings.upload_hours * 3600)),
+        delete_cache=(600, 3600),  # of uploads that nobody came for
     ) as demo:
         gr.Markdown(f"# {text.TITLE}\n{text.TAGLINE}", elem_id="head")
         status = gr.HTML(render.status(text.LOADING, "busy"), elem_id="status", padding=False)
@@ -53,8 +62,14 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
                 gr.HTML(
                     render.hint(text.FILES_INFO.format(size=settings.max_file_mb, hours=f"{settings.upload_hours:g}"))
                 )
+                waiting = gr.CheckboxGroup(label=text.WAITING, visible=False, elem_id="waiting")
+                cost = gr.HTML("", elem_id="cost", padding=False)
+                password = gr.Textbox(
+                    label=text.UNLOCK, info=text.UNLOCK_INFO, type="password", visible=False, elem_id="password"
+                )
                 with gr.Row():
                     memorise = gr.Button(text.MEMORISE, variant="primary", interactive=False, elem_id="memorise")
+                    resume = gr.Button(text.RESUME, variant="primary", visible=False, elem_id="resume")
                     stop_memorise = gr.Button(
                         text.STOP_MEMORISING, variant="stop", visible=False, elem_id="stop-memorise"
                     )
@@ -95,7 +110,7 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
                     height="62vh",
                     layout="panel",
                     placeholder=text.EMPTY_CHAT,
-                    examples=page.examples(first or ""),
+                    examples=examples(service, first or ""),
                     buttons=["copy_all"],
                     latex_delimiters=[],
                     elem_id="chat",
@@ -128,20 +143,34 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
         private: dict[str, Any] = {"api_visibility": "private"}
         quiet: dict[str, Any] = {**private, "show_progress": "hidden"}
         instant: dict[str, Any] = {**quiet, "queue": False}
-        demo.load(page.arrive, None, [corpus, chat, memory, status, timer], **instant)
-        timer.tick(page.look, [corpus], [memory, status, timer], **instant)
-        corpus.input(page.choose, [corpus], [chat, memory, status, timer], **instant)
+        parts: dict[str, Any] = {
+            "status": status, "corpus": corpus, "files": files, "waiting": waiting, "cost": cost, "password": password,
+            "memorise": memorise, "resume": resume, "stop_memorise": stop_memorise, "progress": progress,
+            "chat": chat, "send": send, "stop": stop, "evidence": evidence, "compared": compared, "memory": memory,
+            "run": run, "timer": timer,
+        }  # fmt: skip
+        every = list(parts.values())
+
+        def handler(method: Callable[..., Updates]) -> Callable[..., dict[Any, Any]]:
+            """Let a handler that names what changes be one that Gradio knows."""
+
+            @wraps(method)
+            def named(*given: Any) -> dict[Any, Any]:  # noqa: ANN401 - whatever the components hold
+                return {parts[name]: update for name, update in method(*given).items()}
+
+            return named
+
+        demo.load(handler(documents.arrive), None, every, **instant)
+        timer.tick(handler(documents.look), [corpus, waiting], every, **instant)
+        corpus.input(handler(documents.choose), [corpus], every, **instant)
         generator.change(page.fields, [generator], [model, key, address], **instant)
         mode.input(page.mode_info, [mode], [mode], **instant)
-        files.change(page.files_given, [files], [memorise, status], **instant)
-        watching: Any = memorise.click(
-            page.memorise,
-            [files],
-            [progress, status, memorise, stop_memorise, corpus, memory, chat],
-            concurrency_limit=20,
-            **quiet,
-        )
-        stop_memorise.click(page.stop_memorising, None, None, **instant)
+        files.upload(handler(documents.take), [files, waiting], every, **instant)
+        waiting.input(handler(documents.weigh), [waiting], every, **instant)
+        for event in (memorise.click, password.submit):
+            event(handler(documents.memorise), [waiting, password], every, **instant)
+        resume.click(handler(documents.resume), [corpus], every, **instant)
+        stop_memorise.click(documents.stop, None, None, **instant)
         inputs = [question, chat, corpus, generator, model, key, address, temperature, max_tokens, mode, compare]
         outputs = [chat, question, status, send, stop, evidence, compared, memory, run, tabs]
         answering: dict[str, Any] = {**quiet, "concurrency_id": "answer", "concurrency_limit": _ANSWERS}
@@ -153,10 +182,8 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
         ended.then(page.stopped, [chat], [chat, status, send, stop], **instant)
         emptied = chat.clear(None, None, None, cancels=asked, **quiet)
         emptied.then(page.cleared, None, [status, send, stop, evidence, compared, run], **instant)
-        gone = delete.click(None, None, None, cancels=[*asked, watching], **quiet)
-        panels = [evidence, compared, memory, run]
-        buttons = [memorise, stop_memorise, send, stop]
-        gone.then(page.delete, [files], [files, corpus, status, chat, *panels, progress, *buttons], **instant)
+        gone = delete.click(None, None, None, cancels=asked, **quiet)
+        gone.then(handler(documents.delete), None, every, **instant)
 
         endpoint: Any = gr.api  # type: ignore[attr-defined]
         endpoint(api.corpora, api_name="corpora", queue=False)
@@ -173,8 +200,13 @@ def _example(picked: gr.SelectData) -> str:
 
 
 def serve(demo: Any, service: Service) -> None:  # noqa: ANN401 - a gr.Blocks
-    """Serve the page until interrupted. Nothing about visitors is kept in the browser or sent elsewhere."""
+    """Serve the page until interrupted. The browser keeps nothing but the visitor's token."""
     settings = service.settings
+    service.incoming = Path(get_upload_folder())
+    if service.incoming.is_relative_to(settings.cache_dir):
+        folders.make(service.incoming)
+    gate = Middleware(Gate, folder=service.incoming, most=settings.visitor_bytes)
+    recognise = Middleware(Recognise, max_age=int(settings.upload_hours * 3600))
     look = gr.themes.Default(
         primary_hue=theme.PRIMARY_HUE, neutral_hue=theme.NEUTRAL_HUE, font=theme.FONTS, font_mono=theme.MONO_FONTS
     ).set(**theme.CONTRAST)
@@ -185,6 +217,7 @@ def serve(demo: Any, service: Service) -> None:  # noqa: ANN401 - a gr.Blocks
         theme=look,
         css=theme.CSS,
         head=theme.HEAD,
+        app_kwargs={"middleware": [gate, recognise]},
         show_error=False,
         run_history=False,
         enable_monitoring=False,

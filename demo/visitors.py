@@ -1,4 +1,4 @@
-"""Visitors: who is on the page, told apart by session, and what is kept for each while it is open."""
+"""Visitors: who is on the page, and what is kept for each page while it is open."""
 
 from __future__ import annotations
 
@@ -8,34 +8,56 @@ from dataclasses import dataclass, field
 
 from demo import text
 from demo.generators import Connection, connect
+from demo.jobs import Job
 from engine.errors import InputError
-from engine.events import Stop
 from engine.settings import Settings
 
 MOST_VISITORS = 1000
 
 
 @dataclass
+class Watch:
+    """A job that a page looks at.
+
+    ``is_told`` says whether the page has shown that the corpus can be asked; ``has_password`` whether one was given.
+    """
+
+    corpus: str
+    job: Job
+    is_told: bool = False
+    has_password: bool = False
+
+
+@dataclass
 class Visitor:
-    """What is known of one visitor; lives as long as the page, in memory only."""
+    """One open page of a visitor; lives in memory only.
+
+    ``name`` is the visitor's, the same on all their pages: documents belong to it. Connections, with their keys, belong
+    to this page alone. ``answers`` counts those being written; ``owes_cost`` says that the cost of the
+    listed files could not be told yet.
+    """
 
     name: str
     connections: dict[str, Connection] = field(default_factory=dict)
-    reading: Stop = field(default_factory=Stop)
+    watch: Watch | None = None
+    answers: int = 0
+    was_busy: bool = False
+    owes_cost: bool = False
 
 
 class Visitors:
-    """Visitors by session, the longest unseen first to be forgotten."""
+    """Pages by session and visitor, the longest unseen first to be forgotten."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, Visitor] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], Visitor] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, session: str) -> Visitor:
-        """Return the visitor of a session, a new one if it is unknown."""
+    def get(self, session: str, name: str | None = None) -> Visitor:
+        """Return the page of a session, a new one if it is unknown. Another visitor in that session is another page."""
+        name = session if name is None else name
         with self._lock:
-            visitor = self._known.setdefault(session, Visitor(session))
-            self._known.move_to_end(session)
+            visitor = self._known.setdefault((session, name), Visitor(name))
+            self._known.move_to_end((session, name))
             while len(self._known) > MOST_VISITORS:
                 self._known.popitem(last=False)
             return visitor

@@ -116,6 +116,8 @@ class Holder:
 
         None where it holds nothing of the kind, or what can no longer be used.
         """
+        if not place.is_dir():
+            return None
         try:
             manifest = storage.read_manifest(place)
             is_begun = manifest.get("missing") and manifest.get("digest") == digest_of(documents)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from engine import MemoRAGLite, ask
-from engine.memorized import Memorized
 from engine.chunking import split
 from engine.decoding import Decoder
 from engine.documents import Document
 from engine.events import Token
 from engine.gist import GIST_TOKENS, STRETCH_TOKENS
 from engine.hardware import detect
+from engine.memorized import Memorized
 from engine.memorizers import GistMemorizer
 from engine.prompt import render
 from engine.request import check_request

@@ -276,7 +276,7 @@ def test_closing_stops_whichever_answer_runs(service, visitors, until, which):
 
 @pytest.mark.models
 def test_the_page_brings_the_comparison_to_the_front_once_and_is_busy_until_both_are_done(service):
-    page, request = Page(service), SimpleNamespace(session_hash="visitor")
+    page, request = Page(service, Visitors()), SimpleNamespace(session_hash="visitor")
     asked = (HERE.query, [], HERE.corpus, text.LOCAL, "", "", "", 0, 12, "memorag", True)
     steps = list(page.answer(*asked, request))
     fronts = [step[9] for step in steps if getattr(step[9], "selected", None)]

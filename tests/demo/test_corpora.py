@@ -153,7 +153,7 @@ def test_an_entry_is_memorised_once_and_then_loaded_from_the_kept_bundle(entry, 
     entry.files[0].unlink()  # the kept bundle is all that is needed
     second, steps = pipeline.fork(), Steps()
     open_entry(entry, second, here, steps)
-    assert steps == []
+    assert set(steps) <= {"indexing words"}, "nothing is memorised again"
     assert text_of(second) == text_of(first)
     assert second.stats == first.stats
 
@@ -182,7 +182,7 @@ def test_a_damaged_kept_bundle_is_made_again_and_noted(name, entry, pipeline, he
     assert entry.slug in caplog.text
     steps = Steps()
     open_entry(entry, pipeline.fork(), here, steps)
-    assert steps == []
+    assert set(steps) <= {"indexing words"}, "nothing is memorised again"
 
 
 @pytest.mark.models

@@ -5,20 +5,8 @@ from types import SimpleNamespace
 import pytest
 from gradio.utils import get_upload_folder
 
-from demo.api import session_of, was_uploaded
-
-
-@pytest.mark.parametrize(
-    "request_without_session", [None, SimpleNamespace(session_hash=None), SimpleNamespace(session_hash="")]
-)
-def test_callers_without_a_session_are_strangers_to_each_other(request_without_session):
-    first, second = session_of(request_without_session), session_of(request_without_session)
-    assert first != second
-    assert len(first) > 16
-
-
-def test_a_session_is_the_same_visitor_at_every_call():
-    assert session_of(SimpleNamespace(session_hash="abc")) == session_of(SimpleNamespace(session_hash="abc")) == "abc"
+from demo.api import _uploaded, was_uploaded
+from engine.errors import InputError
 
 
 def test_only_files_in_the_upload_folder_count_as_uploaded(tmp_path, monkeypatch):
@@ -33,3 +21,20 @@ def test_only_files_in_the_upload_folder_count_as_uploaded(tmp_path, monkeypatch
     assert not was_uploaded(tmp_path / "secret.txt")
     assert not was_uploaded(folder / "a" / ".." / ".." / "secret.txt")
     assert not was_uploaded(folder / "a" / "link.txt")
+
+
+@pytest.mark.parametrize("as_gradio_gives_it", [lambda **facts: facts, lambda **facts: SimpleNamespace(**facts)])
+def test_an_uploaded_file_comes_with_its_name_and_a_made_up_path_is_refused(tmp_path, monkeypatch, as_gradio_gives_it):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    path, outside = tmp_path / "a" / "up.txt", tmp_path.parent / "outside.txt"
+    path.parent.mkdir()
+    for file in (path, outside):
+        file.write_text("x")
+    assert _uploaded(as_gradio_gives_it(path=str(path), orig_name="../My <b>file</b>.txt")) == (
+        path,
+        "../My <b>file</b>.txt",
+    )
+    assert _uploaded(as_gradio_gives_it(path=str(path), orig_name=None)) == (path, "up.txt")
+    for bad in (str(outside), str(path.parent), str(path) + "x", "", None, f"{path}/../../../outside.txt"):
+        with pytest.raises(InputError):
+            _uploaded(as_gradio_gives_it(path=bad, orig_name="a.txt"))

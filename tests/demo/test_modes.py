@@ -1,13 +1,12 @@
 """What a visitor is told about the modes, and about a language that the retriever does not read."""
 
-from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
 import pytest
 
 from demo import memorising, text
-from demo.api import Api
-from demo.page import Page
+from demo.api import Api, visitor_of
+from demo.documents import Documents
 from engine import tongues
 from engine.events import Task
 
@@ -27,24 +26,23 @@ CHINESE = "灯塔建在鹭岛的北端，守塔人每天傍晚点亮油灯，清
 
 
 @pytest.mark.models
-def test_a_corpus_that_the_retriever_does_not_read_says_so(service, visitors, tmp_path):
-    path = tmp_path / "tower.txt"
-    path.write_text(CHINESE, "utf-8")
-    *_, last = memorising.memorize(service, visitors.get("reader"), [path])
-    page, request = Page(service), SimpleNamespace(session_hash="reader")
-    memory, line, _ = page.look(last.corpus, request)
+def test_a_corpus_that_the_retriever_does_not_read_says_so(service, visitors, send, request_of):
+    request = request_of("reader")
+    visitor = visitor_of(visitors, request)
+    *_, last = memorising.memorize(service, visitor, send(service, visitor.name, ("tower.txt", CHINESE)))
+    shown = Documents(service, visitors).choose(last.corpus, request)
     note = text.READY_UNREAD.format(language="Chinese").strip()
     assert note in last.status
-    assert note in line
-    assert text.UNREAD.format(retriever="all-MiniLM-L6-v2", language="Chinese") in memory
-    assert service.delete("reader") == 1
+    assert note in shown["status"]
+    assert text.UNREAD.format(retriever="all-MiniLM-L6-v2", language="Chinese") in shown["memory"]
+    assert service.delete(visitor.name) == 1
 
 
 @pytest.mark.models
-def test_a_corpus_that_the_retriever_reads_says_nothing_about_it(service):
-    memory, line, _ = Page(service).look("tide-mill", SimpleNamespace(session_hash="v"))
+def test_a_corpus_that_the_retriever_reads_says_nothing_about_it(service, visitors, request_of):
+    shown = Documents(service, visitors).choose("tide-mill", request_of("v"))
     assert service.unread_language("tide-mill") is None
-    assert "does not read" not in memory + line
+    assert "does not read" not in shown["memory"] + shown["status"]
 
 
 def test_every_language_that_is_tested_has_a_name():

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from engine import hub
+from engine.settings import default_cache_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts"
@@ -20,28 +22,49 @@ ARTIFACTS = ROOT / "artifacts"
 
 @dataclass(frozen=True)
 class App:
-    """A running app. ``temp`` is where uploads go; ``log`` what it wrote; ``seconds`` from start to the page."""
+    """A running app.
+
+    ``temp`` is where uploads come to, ``cache`` where documents are kept; ``log`` what it wrote; ``seconds`` from start
+    to the page.
+    """
 
     url: str
     temp: Path
+    cache: Path
     log: Path
     seconds: float
+    process: subprocess.Popen
+
+    def visitors_files(self):
+        """The files of all visitors."""
+        found = (self.cache / "visitors").rglob("*")
+        return [path for path in found if path.is_file() and path.name != ".lock"]
 
 
-@pytest.fixture(scope="session")
-def app(tmp_path_factory):
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextmanager
+def running(folder, port, **variables):
+    """Run the app with its uploads, documents and log in ``folder``; the unpacked models are the user's."""
     missing = [name for name, wheel in hub.WHEELS.items() if hub._installed(wheel) is None]
     if missing:
         pytest.skip(f"the embedded model {missing[0]} is not installed (requirements-offline.txt)")
-    folder = tmp_path_factory.mktemp("app")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    temp, log = folder / "uploads", folder / "log"
-    temp.mkdir()
+    temp, cache, log = folder / "uploads", folder / "cache", folder / "log"
+    for made in (temp, cache):
+        made.mkdir(exist_ok=True)
+    for name in ("models", "corpora"):
+        kept = default_cache_dir() / name
+        kept.mkdir(parents=True, exist_ok=True)
+        if not (cache / name).is_symlink():
+            (cache / name).symlink_to(kept)
     environment = {**os.environ, "MEMORAG_PORT": str(port), "GRADIO_TEMP_DIR": str(temp), "MEMORAG_MAX_FILE_MB": "2"}
+    environment |= {"MEMORAG_CACHE_DIR": str(cache), **variables}
     began = time.monotonic()
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
@@ -55,10 +78,16 @@ def app(tmp_path_factory):
                     break
             except httpx.HTTPError:
                 time.sleep(0.1)
-        yield App(url, temp, log, time.monotonic() - began)
+        yield App(url, temp, cache, log, time.monotonic() - began, process)
     finally:
         process.terminate()
         process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("app"), free_port()) as started:
+        yield started
 
 
 # Not for the whole session: the browser's event loop would still run in tests that start one of their own.

@@ -12,6 +12,7 @@ from gradio_client.exceptions import AppError
 
 from engine.citation import cited
 from tests.openai_server import openai_server
+from tests.uploads import encrypted
 
 pytestmark = pytest.mark.models
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -87,6 +88,15 @@ def test_every_mode_answers(memorised, mode):
     assert mode in ("memorag", "summarize") or not last["clues"]
 
 
+def test_a_program_opens_a_protected_file_with_its_password(client, tmp_path):
+    locked = tmp_path / "letters.pdf"
+    locked.write_bytes(encrypted((DATA / "lighthouse.pdf").read_bytes(), "sesame-0815", "owner"))
+    with pytest.raises(AppError, match="password"):
+        memorise(client, locked)
+    job = client.submit([handle_file(str(locked))], "", "sesame-0815", api_name="/memorize")
+    assert steps(job)[-1]["state"] == "done"
+
+
 def test_a_visitor_cannot_ask_or_list_anothers_corpus(memorised, client):
     _, corpus = memorised
     with pytest.raises(AppError, match="memorise it again") as refused:
@@ -133,13 +143,15 @@ def bad_files(folder):
 
 
 @pytest.mark.parametrize("kind", ["empty", "blank", "fake", "binary", "other"])
-def test_bad_files_are_refused_by_name_and_the_page_stays_usable(client, tmp_path, kind):
+def test_bad_files_are_refused_by_name_and_the_page_stays_usable(app, client, tmp_path, kind):
     file = bad_files(tmp_path)[kind]
     with pytest.raises(AppError) as refused:
         memorise(client, file)
     assert file.name in str(refused.value)
     assert "Traceback" not in str(refused.value)
     assert client.predict(api_name="/corpora")
+    assert not list(app.temp.rglob(file.name)), "nothing is left where others might fetch it"
+    assert not any(file.stat().st_size == kept.stat().st_size for kept in app.visitors_files() if kept.suffix == "")
 
 
 def test_a_file_over_the_limit_is_refused_while_it_is_sent(app, tmp_path):
@@ -153,18 +165,14 @@ def test_a_file_over_the_limit_is_refused_while_it_is_sent(app, tmp_path):
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "../app.py"])
 def test_a_made_up_path_reads_no_file_of_the_server(app, path):
-    called = httpx.post(f"{app.url}/gradio_api/call/memorize", json={"data": [[{"path": path}], ""]}, timeout=30)
+    called = httpx.post(f"{app.url}/gradio_api/call/memorize", json={"data": [[{"path": path}], "", ""]}, timeout=30)
     said = httpx.get(f"{app.url}/gradio_api/call/memorize/{called.json()['event_id']}", timeout=60).text
     assert "was not uploaded here" in said
     assert "root:" not in said
 
 
 def test_stopping_an_answer_frees_the_processor_within_a_second(app, client):
-    server = next(
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if "app.py" in (process.info["cmdline"] or []) and process.environ().get("GRADIO_TEMP_DIR") == str(app.temp)
-    )
+    server = psutil.Process(app.process.pid)
     job = client.submit("Tell the whole story in great detail.", "harry-potter", "local", 1.0, 1024, api_name="/ask")
     until(lambda: job.outputs() and job.outputs()[-1]["answer"], 60)
     assert seconds_used(server, 1.0) > 0.1, "it is at work"
@@ -228,7 +236,7 @@ def test_endpoints_are_typed_and_documented(client):
     assert set(described) == {"/corpora", "/memorize", "/ask", "/connect"}
     names = [parameter["parameter_name"] for parameter in described["/ask"]["parameters"]]
     assert names == ["question", "corpus", "generator", "temperature", "max_new_tokens", "mode", "compare"]
-    assert [p["parameter_name"] for p in described["/memorize"]["parameters"]] == ["files", "corpus"]
+    assert [p["parameter_name"] for p in described["/memorize"]["parameters"]] == ["files", "corpus", "password"]
     assert described["/corpora"]["parameters"] == []
 
 
