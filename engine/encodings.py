@@ -35,7 +35,7 @@ def guess(samples: Sequence[bytes]) -> str:
     except LookupError:  # one that Python has no codec for
         return _USUAL
     runs = _ODD.findall(telling)
-    if 2 * sum(len(run) == 1 for run in runs) <= sum(map(len, runs)):
+    if 2 * sum(len(run) == 1 for run in runs) < sum(map(len, runs)):
         return codec
     is_doubtful = found["confidence"] < _SURE or len(set(runs)) == 1
     return _USUAL if is_doubtful or not _is_latin(telling, codec) else codec

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 import threading
 from itertools import islice
 
@@ -11,7 +14,9 @@ import numpy as np
 import pytest
 
 from engine.chunking import sentences
-from tests.benchmarks import compare, concurrent, figures, scaling
+from engine.documents import Limits
+from tests.benchmarks import compare, concurrent, documents, figures, scaling
+from tests.benchmarks.documents_cases import Case, Read, Refused
 from tests.benchmarks.texts import copies_for, repeated, sections
 from tests.benchmarks.workers import Watch, settled_rss, short
 from tests.conftest import DATA
@@ -158,3 +163,72 @@ def test_the_comparison_is_drawn_with_every_target_that_there_is_for_its_gists(t
 @pytest.mark.parametrize(("value", "text"), [(0, "0"), (23040, "23,040"), (0.13123, "0.131"), (1234.5, "1,234")])
 def test_numbers_in_tables_have_three_figures_or_are_whole(value, text):
     assert short(value) == text
+
+
+QUICK = ["TXT, Shift-JIS", "PDF, AES-256, the right password given", "PDF, endless work", "DOCX, entity bomb"]
+
+
+def test_documents_of_many_kinds_are_made_and_read_and_come_out_as_they_should(tmp_path, capsys):
+    found = tmp_path / "new" / "documents.json"
+    assert documents.main(["--json", str(found), "--only", *QUICK]) == 0
+    rows = {row["case"].partition(" (")[0]: row for row in json.loads(found.read_text("utf-8"))["rows"]}
+    assert rows.keys() == set(QUICK)
+    assert [rows[name]["outcome"] for name in QUICK] == ["read", "read", "refused", "refused"]
+    assert 1.5 <= rows["PDF, endless work"]["seconds"] < 10
+    assert all(5 < row["app_mb"] < 60 and 5 < row["reader_mb"] < 200 for row in rows.values())
+    printed = capsys.readouterr().out
+    assert all(f"| {name}" in printed for name in QUICK)
+    assert "4 cases, 0 not as they should be.\nLeft behind, files and processes: none." in printed
+
+
+LAMP = Read(lambda: "The lamp.")
+
+
+@pytest.mark.parametrize(
+    ("expected", "wrong"),
+    [
+        (LAMP, ""),
+        (Read(lambda: "The lamb."), "another text from character 7 on"),
+        (Read(lambda: "The lamp.", name="b.txt"), "is called a.txt"),
+        (Read(lambda: "The lamp.", {"lamp": (1, None)}), '"lamp" is at (None, None)'),
+        (Read(lambda: "The lamp.", notes=1), "0 notes"),
+        (Refused("damaged"), "should be refused"),
+    ],
+)
+def test_a_document_that_does_not_come_out_as_it_should_is_told(tmp_path, expected, wrong):
+    made = Case("lamp", "a.txt", lambda path: path.write_bytes(b"The lamp."), expected)
+    row = documents.examine(made, tmp_path)
+    assert (row["wrong"], row["left"], list(tmp_path.iterdir())) == (wrong, [], [])
+
+
+@pytest.mark.parametrize(
+    ("expected", "wrong"),
+    [
+        (Refused("is empty"), ""),
+        (Refused("is full"), 'should say "is full"'),
+        (Refused("is empty", "PasswordError"), "should be a PasswordError, is a DocumentError"),
+        (LAMP, "should be read"),
+    ],
+)
+def test_a_refusal_that_is_not_as_it_should_be_is_told(tmp_path, expected, wrong):
+    assert documents.examine(Case("empty", "a.txt", lambda path: path.touch(), expected), tmp_path)["wrong"] == wrong
+
+
+def test_what_a_document_leaves_behind_is_told_and_so_is_a_reader_that_fails(tmp_path, monkeypatch, capsys):
+    def litter(path):
+        path.write_bytes(b"The lamp.")
+        path.with_name("b.txt").touch()
+
+    cases = [Case("litter", "a.txt", litter, LAMP), Case("broken", "a.txt", litter, LAMP, limits=Limits(max_bytes="x"))]
+    monkeypatch.setattr(documents, "all_cases", lambda: cases)
+    assert documents.main(["--json", str(tmp_path / "found.json")]) == 1
+    printed = capsys.readouterr().out
+    assert "2 cases, 1 not as they should be." in printed
+    assert "Left behind, files and processes: uploads/b.txt, uploads/b.txt." in printed
+
+
+def test_a_process_that_is_left_behind_is_found(tmp_path):
+    environment = os.environ | {"TMPDIR": str(tmp_path / "memorag-reading-1")}
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=environment) as process:
+        assert [found.pid for found in documents.still_running(tmp_path)] == [process.pid]
+    assert not list(documents.still_running(tmp_path))

@@ -117,6 +117,10 @@ def test_a_single_odd_letter_is_western(text):
     assert read_document(spread.encode("cp1252")).text == spread
 
 
+def test_a_typographic_apostrophe_beside_an_accent_is_western():
+    assert read_document(" L’été, à la mer.".encode("cp1252")).text == " L’été, à la mer."
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
 def test_the_first_odd_byte_may_be_far_into_the_file(encoding):
     text = ENGLISH * (3 * BLOCK // len(ENGLISH)) + "L’été à la mer – très agréable."
