@@ -14,7 +14,7 @@ from collections.abc import Sequence
 # Words kept on each side of one that tells.
 _AROUND = 3
 # Where chardet is less sure than this, or there is but one odd letter, those that stand alone among others are taken
-# for Western European. With all of this, 1,437 of 1,472 texts in 32 encodings and 25 languages were read exactly.
+# for Western European. With all of this, 1,434 of 1,472 texts in 32 encodings and 25 languages were read exactly.
 _SURE = 0.05
 _USUAL = "cp1252"
 _SPACE, _ODD = re.compile(rb"[\x00-\x20]+"), re.compile(rb"[\x80-\xff]+")
