@@ -32,7 +32,7 @@ QUESTION = "Who arrived at the house, and what was said about it?"
 
 
 def recombined(text: str, size: int, seed: int = 7) -> Iterator[str]:
-    """Paragraphs of halves of a text's sentences, with a number and made-up names, until they have ``size`` letters."""
+    """Paragraphs of halves of a text's sentences, with a number and made-up names, until they have ``size`` bytes."""
     chance = random.Random(seed)
     parts = [" ".join(text[a:b].split()) for a, b in sentences(text)]
     parts = [part for part in parts if len(part) > 20]
@@ -42,7 +42,7 @@ def recombined(text: str, size: int, seed: int = 7) -> Iterator[str]:
         halves = [part[: len(part) // 2].rpartition(" ")[0] for part in chance.choices(parts, k=5)]
         name = "".join(chance.choices("bdfgklmnprstvw", k=2)).capitalize().join("".join(chance.choices("aeiou", k=3)))
         paragraph = f"{number}. {name} tells: " + ". ".join(filter(None, halves)) + ".\n\n"
-        written += len(paragraph)
+        written += len(paragraph.encode())
         yield paragraph
 
 
