@@ -70,6 +70,9 @@ class Api:
         """
         visitor = visitor_of(self.visitors, request)
         try:
+            session.check_texts({text.CORPUS: corpus, text.UNLOCK: password})
+            if not isinstance(files, list):
+                raise InputError(text.NOT_FILES.format(value=files))
             if files:
                 steps = memorising.memorize(self.service, visitor, self._taken(files, visitor), password)
             else:
@@ -145,8 +148,10 @@ class Api:
         Returns:
             A sentence that says the generator can be used now.
         """
-        connection = Connection(model, Secret(api_key), address)
+        given = {text.GENERATOR: generator, text.MODEL: model, text.KEY: api_key, text.ADDRESS: address}
         try:
+            session.check_texts(given)
+            connection = Connection(model, Secret(api_key), address)
             keep_connection(visitor_of(self.visitors, request), generator, connection, self.service.settings)
         except Exception as error:
             raise _as_gradio(error) from error
@@ -168,7 +173,11 @@ def _uploaded(file: Any) -> tuple[Path, str]:  # noqa: ANN401 - Gradio gives a p
     """Return the path of an uploaded file and its name; a path that a caller made up is refused."""
     facts = file if isinstance(file, dict) else {name: getattr(file, name, None) for name in ("path", "orig_name")}
     path = Path(str(facts.get("path") or ""))
-    if not path.is_file() or not was_uploaded(path):
+    try:
+        is_here = path.is_file() and was_uploaded(path)
+    except OSError:  # no file can have such a name
+        is_here = False
+    if not is_here:
         raise InputError(text.FILE_NOT_UPLOADED)
     return path, str(facts.get("orig_name") or path.name)
 

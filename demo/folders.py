@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,16 @@ class Root:
                 return
             self._lock.close()
         raise OSError(f"{_MOST_SERVERS} servers use {wanted.name!r} already")
+
+    @staticmethod
+    def unused(wanted: Path) -> Iterator[Path]:
+        """Yield the folders that servers claimed for ``wanted`` and that none uses now; none can meanwhile."""
+        for path in sorted(wanted.parent.glob(f"{wanted.name}*")):
+            if not re.fullmatch(rf"{re.escape(wanted.name)}(-[0-9]+)?", path.name) or not (path / ".lock").is_file():
+                continue
+            with (path / ".lock").open("r+b") as lock:
+                if _is_locked(lock.fileno()):
+                    yield path
 
     def close(self) -> None:
         """Let another server have it."""

@@ -18,6 +18,8 @@ from demo.uploads import SPARE_BYTES
 
 # How often what one visitor may keep may lie there before it was taken in, of all visitors together.
 _MOST_WAITING = 4
+# Bytes of a request that brings no file: a long conversation and its passages.
+_MOST_WORDS = 8 * 2**20
 
 
 class Gate:
@@ -28,17 +30,22 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, unless it is an upload that cannot be kept."""
-        is_upload = scope["type"] == "http" and scope["method"] == "POST" and scope["path"].endswith("/upload")
-        if not is_upload:
+        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
             await self._app(scope, receive, send)
+            return
+        place = scope["path"].rstrip("/").rpartition("/")[2]
+        if place == "component_server":  # no component here has such a function, but its files would be read first
+            await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, send)
             return
         length = Headers(scope=scope).get("content-length", "0")
         size = int(length) if length.isdecimal() else 0
-        if refusal := await asyncio.to_thread(self._refusal, size):
+        is_upload = place == "upload"
+        most = self._most if is_upload else _MOST_WORDS
+        if refusal := await asyncio.to_thread(self._refusal, size, most, is_upload):
             status, sentence = refusal
             await JSONResponse({"detail": sentence}, status)(scope, receive, send)
             return
-        left = self._most
+        left = most
 
         async def counted() -> Message:
             """Hang up on a request that brings more than it said."""
@@ -49,11 +56,11 @@ class Gate:
 
         await self._app(scope, counted, send)
 
-    def _refusal(self, size: int) -> tuple[int, str] | None:
-        """Return the status and the sentence with which an upload of so many bytes is refused, if it is."""
-        if size > self._most:
-            return 413, text.UPLOAD_TOO_LARGE.format(size=text.size(size), limit=text.size(self._most))
-        if not self._folder.is_dir():
+    def _refusal(self, size: int, most: int, is_upload: bool) -> tuple[int, str] | None:
+        """Return the status and the sentence with which a request of so many bytes is refused, if it is."""
+        if size > most:
+            return 413, text.UPLOAD_TOO_LARGE.format(size=text.size(size), limit=text.size(most))
+        if not is_upload or not self._folder.is_dir():
             return None
         if shutil.disk_usage(self._folder).free < size + SPARE_BYTES:
             return 507, text.UPLOAD_DISK_FULL

@@ -59,13 +59,18 @@ class Recognise:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        is_foreign = _is_foreign(scope)
+        if is_foreign:
+            scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"cookie"]}
         known = _known_token(scope)
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 is_page = headers.get("content-type", "").startswith("text/html")
-                if is_page or (known is not None and scope["path"].endswith("/upload")):
+                if is_page:
+                    headers["cache-control"] = "private, no-store"  # a page that a proxy hands on names one visitor
+                if (is_page and not is_foreign) or (known is not None and scope["path"].endswith("/upload")):
                     headers.append("set-cookie", self._cookie(known or new_token(), _is_secure(scope)))
             await send(message)
 
@@ -80,6 +85,21 @@ class Recognise:
 def _known_token(scope: Scope) -> str | None:
     token = HTTPConnection(scope).cookies.get(COOKIE, "")
     return token if _TOKEN.fullmatch(token) else None
+
+
+def _is_foreign(scope: Scope) -> bool:
+    """Whether another site's script sends a request: Gradio lets every site read the answers, so it must name nobody.
+
+    Opening the page from another site, also inside a frame there, is none of that. A program names no site.
+    """
+    headers = Headers(scope=scope)
+    site, mode = headers.get("sec-fetch-site"), headers.get("sec-fetch-mode")
+    if site is not None:
+        return site in ("cross-site", "same-site") and not (mode == "navigate" and scope["method"] in ("GET", "HEAD"))
+    # Browsers tell plain HTTP pages nothing of the kind, but every one names the origin of a script's request.
+    origin = headers.get("origin")
+    hosts = (headers.get("host"), headers.get("x-forwarded-host"))
+    return origin is not None and origin.partition("://")[2] not in hosts
 
 
 def _is_secure(scope: Scope) -> bool:

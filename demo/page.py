@@ -48,7 +48,7 @@ class Page:
         """
         visitor = visitor_of(self.visitors, request)
         question = Question(query, corpus or "", generator, temperature, int(max_new_tokens), mode, compare)
-        chat = [*render.without_links(history), {"role": "user", "content": query}]
+        chat = [*render.without_links(history), {"role": "user", "content": render.plain(query or "")}]
         busy = (gr.Button(visible=False), gr.Button(visible=True))
         idle = (gr.Button(visible=True), gr.Button(visible=False))
         untouched = (gr.skip(),) * 5

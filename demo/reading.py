@@ -6,6 +6,7 @@ Everything that is worth keeping is on the shelf at any moment, so that a restar
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from demo import text
 from demo.folders import size_of
 from demo.jobs import Plan, Snapshot
+from demo.room import Room
 from demo.shelf import Shelf
 from demo.uploads import SPARE_BYTES, Upload, Uploads
 from engine.apart import read_apart
@@ -25,10 +27,16 @@ if TYPE_CHECKING:
     from engine.memorag_lite import MemoRAGLite
 
 
+# What reading a file may take: others wait for their turn meanwhile. The slowest files that are meant well (a Word file
+# of 2 MB that unpacks to 100 MB, a PDF of 5,000 pages) take some 20 s on two cores.
+_LEAST_SECONDS, _SECONDS_A_MB = 60, 10
+
+
 class Keeper(Protocol):
     """Who has the models and holds what was memorised."""
 
     settings: Settings
+    room: Room
     shelf: Shelf
     uploads: Uploads
 
@@ -77,9 +85,13 @@ class Reading:
         for self._at in files:
             path = self.keeper.uploads.path(self.owner, self._at)
             report = _shared(on_progress, before, self._at.size, total)
-            options = (self.keeper.limits, self.password or None, report, stop)
-            self._documents.append(read_apart(path, self._at.name, *options))
+            seconds = _LEAST_SECONDS + _SECONDS_A_MB * self._at.size // 2**20  # whole ones, for they are told
+            limits = replace(self.keeper.limits, max_seconds=min(self.keeper.limits.max_seconds, seconds))
+            self._documents.append(read_apart(path, self._at.name, limits, self.password or None, report, stop))
             before += self._at.size
+            # A small file may hold a long text, so only now it shows how much memory it takes.
+            if not self.keeper.room.has_text(self.corpus, sum(sys.getsizeof(known.text) for known in self._documents)):
+                raise InputError(text.TOO_MUCH_TEXT)
         self._at, self.password = None, ""
         notes = tuple(note for document in self._documents for note in document.notes)
         if facts is not None and notes:
@@ -128,6 +140,7 @@ class Reading:
     def _over(self, at: Snapshot) -> None:
         """Keep what can be asked; of anything else, only the files that another try may make something of."""
         self._documents, self.password = [], ""
+        self.keeper.room.has_text(self.corpus, 0)
         shelf = self.keeper.shelf
         if self.keeper.is_closing:
             return  # the next server goes on from here

@@ -162,7 +162,7 @@ def _thought(title: str, content: str, pending: bool, seconds: float) -> Message
 def _clue_lines(clues: Sequence[Clue] | None) -> str:
     if clues is None:
         return ""
-    lines = [f"- *{text.CLUE_KINDS[c.kind]}*: {_plain(c.text[:_CLUE_CHARACTERS])}" for c in clues]
+    lines = [f"- *{text.CLUE_KINDS[c.kind]}*: {plain(c.text[:_CLUE_CHARACTERS])}" for c in clues]
     return "\n".join(lines) or text.NO_CLUES
 
 
@@ -195,11 +195,11 @@ def answer_markdown(answer: str, marks: Sequence[Mark] = ()) -> str:
 
 def _linked(part: str) -> str:
     parts = _CITATION.split(part)
-    shown = [_plain(part) if i % 2 == 0 else f"[\\[{part}\\]](#passage-{part})" for i, part in enumerate(parts)]
+    shown = [plain(part) if i % 2 == 0 else f"[\\[{part}\\]](#passage-{part})" for i, part in enumerate(parts)]
     return "".join(shown)
 
 
-def _plain(part: str) -> str:
+def plain(part: str) -> str:
     """Escape what Markdown or HTML would read as markup."""
     return _MARKDOWN.sub(r"\\\1", part.replace("&", "&amp;"))
 

@@ -20,6 +20,7 @@ from demo.held import Held, Library
 from demo.jobs import Job, Jobs, Plan
 from demo.models import Models
 from demo.reading import Reading
+from demo.room import Room
 from demo.shelf import PREFIX, Facts, Shelf
 from demo.uploads import Uploads
 from engine.documents import Limits
@@ -34,11 +35,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MOST_JOBS = 8
-# How many times the largest file may be worked on at once, all visitors together, because all of it is in memory
-# meanwhile; and the share of the largest file that never matters.
-_MOST_LARGE, _SMALL_SHARE = 2, 0.02
 _SWEEP_SECONDS = 60
+# How often work on a corpus is begun again by itself when the server ended in the middle of it.
+_MOST_ATTEMPTS = 3
 
 
 class Service:
@@ -60,6 +59,7 @@ class Service:
         self._lock = threading.RLock()
         self.models = Models(settings)
         self._jobs = Jobs()
+        self.room = Room(settings.max_file_bytes)
         self._closed = threading.Event()
 
     def start(self) -> None:
@@ -87,7 +87,18 @@ class Service:
                 self.open(slug)
             for owner, corpus, facts in self.shelf.all():
                 if facts.state == "running" and self._jobs.running(corpus) is None:
-                    self._jobs.start(corpus, Reading(self, owner, corpus).plan())
+                    self._go_on(owner, corpus, facts)
+
+    def _go_on(self, owner: str, corpus: str, facts: Facts) -> None:
+        """Go on with work that a server left unfinished, unless it may be what ended the server."""
+        if facts.attempts >= _MOST_ATTEMPTS:
+            if self.shelf.has_bundle(owner, corpus):
+                self.shelf.put(owner, corpus, replace(facts, state="stopped"))
+            else:
+                self.shelf.remove(owner, corpus)  # there is nothing to ask or to go on with; its files wait again
+            return
+        self.shelf.put(owner, corpus, replace(facts, attempts=facts.attempts + 1))
+        self._jobs.start(corpus, Reading(self, owner, corpus).plan())
 
     @property
     def is_closing(self) -> bool:
@@ -135,7 +146,7 @@ class Service:
             if not files:
                 raise InputError(text.NO_FILES)
             size = sum(upload.size for upload in files)
-            self._check_room(size)
+            self._check_room(owner, size)
             names = tuple(upload.name for upload in files)
             title = names[0] if len(names) == 1 else f"{names[0]} + {len(names) - 1}"
             facts = Facts(title, names, time.time(), size=size, uploads=tuple(upload.id for upload in files))
@@ -145,13 +156,10 @@ class Service:
                 raise InputError(text.FILE_NOT_KEPT.format(name=title)) from error
             return corpus, self._jobs.start(corpus, Reading(self, owner, corpus, password, keeps_files).plan())
 
-    def _check_room(self, size: int) -> None:
-        if len(self._jobs) >= _MOST_JOBS:
-            raise InputError(text.BUSY.format(count=len(self._jobs)))
-        at_work = sum(facts.size for _, corpus, facts in self.shelf.all() if self._jobs.running(corpus) is not None)
-        large = self.settings.max_file_bytes
-        if size > _SMALL_SHARE * large and at_work and at_work + size > _MOST_LARGE * large:
-            raise InputError(text.BUSY_LARGE)
+    def _check_room(self, owner: str, size: int) -> None:
+        mine = sum(self._jobs.running(corpus) is not None for corpus in self.shelf.corpora(owner))
+        at_work = [facts.size for _, corpus, facts in self.shelf.all() if self._jobs.running(corpus) is not None]
+        self.room.check(size, mine, len(self._jobs), at_work)
 
     def resume(self, owner: str, corpus: str) -> Job:
         """Go on with a corpus whose memorising was stopped.
@@ -165,8 +173,8 @@ class Service:
             if facts is None:
                 raise InputError(text.NOTHING_MISSING)
             if (job := self._jobs.running(corpus)) is None:
-                self._check_room(facts.size)
-                self.shelf.put(owner, corpus, replace(facts, state="running"))
+                self._check_room(owner, facts.size)
+                self.shelf.put(owner, corpus, replace(facts, state="running", attempts=0))
                 job = self._jobs.start(corpus, Reading(self, owner, corpus).plan())
             return job
 
@@ -279,6 +287,7 @@ class Service:
         busy = {corpus for _, corpus, _ in self.shelf.all() if self._jobs.running(corpus) is not None}
         self.uploads.sweep(self._oldest())
         self.shelf.sweep(busy)
+        self.shelf.sweep_unused(self._oldest())
         sweeping.sweep_elsewhere(self.settings.cache_dir, self.incoming)
 
     def _sweep(self) -> None:

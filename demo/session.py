@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -82,9 +82,7 @@ def check(question: Question, service: Service, visitor: Visitor) -> None:
         InputError: one sentence that says what was given, what is accepted and what to do.
     """
     given = {text.QUESTION: question.query, text.CORPUS: question.corpus, text.MODE: question.mode}
-    for name, value in (given | {text.GENERATOR: question.generator}).items():
-        if not isinstance(value, str):
-            raise InputError(text.NOT_TEXT.format(name=name, value=value))
+    check_texts(given | {text.GENERATOR: question.generator})
     if not question.query.strip():
         raise InputError(text.QUESTION_EMPTY)
     if len(question.query) > QUESTION_CHARACTERS:
@@ -100,6 +98,18 @@ def check(question: Question, service: Service, visitor: Visitor) -> None:
     if int(question.max_new_tokens) != question.max_new_tokens:
         raise InputError(text.BAD_NUMBER.format(name=text.MAX_TOKENS, value=question.max_new_tokens, low=10, high=1024))
     service.pipeline(question.corpus, visitor.name)
+
+
+def check_texts(given: Mapping[str, object]) -> None:
+    """Check that values are texts; they are given by the names that the visitor knows.
+
+    Raises:
+        InputError: one is something else. Of a key or a password, only what it is is said.
+    """
+    for name, value in given.items():
+        if not isinstance(value, str):
+            shown = type(value).__name__ if name in (text.KEY, text.UNLOCK) else value
+            raise InputError(text.NOT_TEXT.format(name=name, value=shown))
 
 
 def _check_number(name: str, value: float, low: float, high: float) -> None:
@@ -119,6 +129,13 @@ def ask(
         MemoRAGError: the question cannot be answered; the sentence is meant for the visitor.
     """
     check(question, service, visitor)
+    with service.room.answering(visitor.name):
+        yield from _asked(service, visitor, question, connection)
+
+
+def _asked(
+    service: Service, visitor: Visitor, question: Question, connection: Connection | None
+) -> Generator[Reply, None, None]:
     known = connection or visitor.connections.get(question.generator, Connection())
     agent = connect(question.generator, known, service.settings.is_private_host)
     pipeline = yield from _opened(service, visitor, question.corpus)

@@ -35,7 +35,8 @@ class Facts:
     """What is known of a visitor's corpus. ``since`` is the time it came, in seconds of the wall clock.
 
     ``state`` is "running" while work is to be done, also over a restart; ``size`` is that of the files in bytes;
-    ``uploads`` names those whose text is not yet in the bundle.
+    ``uploads`` names those whose text is not yet in the bundle. ``attempts`` counts how often work on it was begun
+    again because the server had ended.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Facts:
     size: int = 0
     uploads: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    attempts: int = 0
 
 
 class Shelf:
@@ -56,7 +58,7 @@ class Shelf:
         Raises:
             OSError: it cannot be used.
         """
-        self._root = Root(root)
+        self._wanted, self._root = root, Root(root)
         self._lock = threading.RLock()
         self._facts: dict[str, dict[str, Facts]] = {}
         for folder in self._owners():
@@ -178,8 +180,19 @@ class Shelf:
                 if not any(folder.iterdir()):
                     folder.rmdir()
 
-    def _owners(self) -> Iterator[Path]:
-        for path in sorted(self.path.iterdir()):
+    def sweep_unused(self, oldest: float) -> None:
+        """Delete what came before ``oldest`` to a server that does not run any more; see ``Root``."""
+        for root in Root.unused(self._wanted):
+            for path in (found for owner in self._owners(root) for found in owner.glob("*")):
+                files = path.rglob("*") if path.is_dir() else (path,)
+                if max((file.lstat().st_mtime for file in files), default=0.0) < oldest:
+                    folders.delete(path)
+            for owner in self._owners(root):
+                if not any(owner.iterdir()):
+                    owner.rmdir()
+
+    def _owners(self, root: Path | None = None) -> Iterator[Path]:
+        for path in sorted((root or self.path).iterdir()):
             if path.is_dir() and not path.is_symlink() and _OWNER.fullmatch(path.name):
                 yield path
 
@@ -204,5 +217,5 @@ def _checked(facts: dict[str, Any]) -> Facts:
     if facts["state"] not in ("running", "stopped", "done"):
         raise ValueError("no state")
     texts = {name: tuple(map(str, facts[name])) for name in ("names", "uploads", "notes")}
-    since, size = float(facts["since"]), int(facts["size"])
-    return Facts(str(facts["title"]), since=since, state=facts["state"], size=size, **texts)
+    since, size, attempts = float(facts["since"]), int(facts["size"]), int(facts["attempts"])
+    return Facts(str(facts["title"]), since=since, state=facts["state"], size=size, attempts=attempts, **texts)

@@ -1,4 +1,4 @@
-"""What crashes and broken-off uploads leave behind outside the visitors' folders, deleted once it is an hour old.
+"""What crashes and broken-off uploads leave behind outside the visitors' folders, deleted once it is old.
 
 Nothing that is in use is that old: a file that is being written is younger, and an upload is taken in within seconds.
 """
@@ -15,6 +15,8 @@ from demo import folders
 
 INCOMING = "incoming"
 _OLD_SECONDS = 3600
+# Uploads are taken in within seconds, and those that are broken off would take the room of others.
+_OLD_UPLOAD_SECONDS = 600
 # Gradio keeps an upload in a folder named after its contents.
 _UPLOADED = re.compile(r"[0-9a-f]{64}")
 
@@ -25,9 +27,12 @@ def sweep_elsewhere(cache_dir: Path, incoming: Path | None) -> None:
     Raises:
         OSError: something could not be looked at.
     """
-    oldest = time.time() - _OLD_SECONDS
-    for path in (*_uploads(cache_dir, incoming), *_halves(cache_dir / "corpora"), *_readings()):
-        if _newest(path) < oldest:
+    now = time.time()
+    for path in _uploads(cache_dir, incoming):
+        if _newest(path) < now - _OLD_UPLOAD_SECONDS:
+            folders.delete(path)
+    for path in (*_halves(cache_dir / "corpora"), *_readings()):
+        if _newest(path) < now - _OLD_SECONDS:
             folders.delete(path)
 
 

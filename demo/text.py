@@ -59,6 +59,14 @@ COST_SHORT = "About {tokens} tokens: memorised in about {seconds}."
 COST_UNKNOWN = "How much text is in PDF and DOCX files shows when they are read."
 COST_LATER = "What it will take can be told when the models are loaded."
 
+ONLY_TEXTS = "The conversation holds something else than texts; empty it and ask again."
+NO_DOWNLOADS = "A file was given by an address; upload the file itself."
+BUSY_MINE = "{count} of your texts are being memorised already; wait for one, or stop it."
+
+TOO_MUCH_TEXT = "The files hold more text than fits the memory at present. Take fewer at once, or try again later."
+
+ASKED_ENOUGH = "{count} of your questions are being answered already; wait for one, or stop it."
+
 # Stages
 STAGES = {
     "waiting": "waiting for other work to finish",
@@ -212,7 +220,7 @@ NO_CORPUS = "Choose a corpus first, or memorise your own documents."
 UNKNOWN_CORPUS = "There is no corpus {corpus!r} for you; choose one of: {known}."
 NO_FILES = "No files were given; add TXT, PDF or DOCX files first."
 TOO_MANY_FILES = "{name} is one too many: {limit} files may wait at once. Memorise those first."
-FILE_NOT_UPLOADED = "A file was named that was not uploaded here; upload it first."
+FILE_NOT_UPLOADED = "A file was not uploaded here, or is gone already; upload it again."
 FILE_WRONG_TYPE = "{name} is of another type; TXT, PDF and DOCX files are accepted."
 FILE_TOO_LARGE = "{name} has {size}; at most {limit} MB are accepted. Split it."
 FILE_NOT_KEPT = "{name} could not be kept on the server's disk; try again later."
@@ -230,6 +238,7 @@ UNKNOWN_GENERATOR = "There is no generator {generator!r}; choose one of: {known}
 BAD_MODE = "There is no mode {mode!r}; choose one of: {known}."
 BAD_SWITCH = "{name} is {value!r}; give true or false."
 NOT_TEXT = "{name} is {value!r}; give text."
+NOT_FILES = "The files are {value!r}; give a list of uploaded files, an empty one to open a corpus."
 BAD_NUMBER = "{name} is {value!r}; give a number from {low} to {high}."
 KEY_MISSING = "{name} needs an API key; enter it under Generator (API: /connect)."
 ADDRESS_MISSING = "{name} needs a server address; enter it under Generator (API: /connect)."

@@ -22,6 +22,7 @@ from demo.documents import Documents, Updates, examples
 from demo.gate import Gate
 from demo.identity import Recognise
 from demo.page import COMPARE_TAB, Page
+from demo.parts import Chat, Name, Ticks, refuse_downloads
 from demo.service import Service
 from demo.visitors import Visitors
 from engine.documents import ACCEPTED
@@ -34,6 +35,7 @@ _ANSWERS = 4
 
 def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
     """Build the page over a service that has been started."""
+    refuse_downloads()
     visitors, settings = Visitors(), service.settings
     page, documents, api = Page(service, visitors), Documents(service, visitors), Api(service, visitors)
     with gr.Blocks(
@@ -48,7 +50,7 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
             with gr.Column(scale=3, min_width=280, elem_id="left"):
                 titles = [(entry.title, slug) for slug, entry in service.entries.items()]
                 first = titles[0][1] if titles else None
-                corpus = gr.Dropdown(
+                corpus = Name(
                     titles,
                     value=first,
                     label=text.CORPUS,
@@ -62,7 +64,7 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
                 gr.HTML(
                     render.hint(text.FILES_INFO.format(size=settings.max_file_mb, hours=f"{settings.upload_hours:g}"))
                 )
-                waiting = gr.CheckboxGroup(label=text.WAITING, visible=False, elem_id="waiting")
+                waiting = Ticks(label=text.WAITING, visible=False, elem_id="waiting")
                 cost = gr.HTML("", elem_id="cost", padding=False)
                 password = gr.Textbox(
                     label=text.UNLOCK, info=text.UNLOCK_INFO, type="password", visible=False, elem_id="password"
@@ -104,7 +106,7 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
                 )
                 max_tokens = gr.Slider(*session.TOKENS, 256, step=1, label=text.MAX_TOKENS, elem_id="max-tokens")
             with gr.Column(scale=6, min_width=320, elem_id="centre"):
-                chat = gr.Chatbot(
+                chat = Chat(
                     label=text.TITLE,
                     show_label=False,
                     height="62vh",

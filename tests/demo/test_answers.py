@@ -1,6 +1,7 @@
 """Answers of the local model, from the question to what is shown, and the evidence they rest on."""
 
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from demo import session, text
 from demo.session import Question
 from engine.citation import cited
-from tests.demo.lighthouse import FACTS, KINDS, MODES, STEPS, answering, asked, citer
+from engine.errors import InputError, KeyRejectedError
+from tests.demo.lighthouse import FACTS, GOOD, KINDS, MODES, STEPS, answering, asked, citer
 
 STAGES = ["models", "recall", "retrieve", "write", "done"]
 
@@ -118,6 +120,38 @@ def test_after_a_stop_the_next_question_is_answered(library, server):
     next(replies)
     replies.close()
     assert asked(library, "txt", STEPS, connection=citer(server))[-1].final is not None
+
+
+def test_of_three_questions_at_once_the_third_is_refused_and_another_visitors_is_not(idle_service, visitors, stopped):
+    anna, bert = visitors.get("anna"), visitors.get("bert")
+    running = [session.ask(idle_service, anna, GOOD) for _ in range(2)]
+    assert [next(replies).stage for replies in running] == ["models"] * 2
+    for visitor in (anna, visitors.get("another page", "anna")):
+        with pytest.raises(InputError) as refused:
+            next(session.ask(idle_service, visitor, GOOD))
+        assert str(refused.value) == text.ASKED_ENOUGH.format(count=2)
+    running.append(session.ask(idle_service, bert, GOOD))
+    assert next(running[-1]).stage == "models"
+    running[0].close()
+    again = session.ask(idle_service, anna, GOOD)
+    assert next(again).stage == "models"
+    for replies in (*running, again):
+        replies.close()
+    stopped(idle_service.open("tide-mill"))
+
+
+def test_questions_that_end_in_an_error_are_not_counted(idle_service, visitors, stopped):
+    anna = visitors.get("anna")
+    failing = [(replace(GOOD, generator="openai"), KeyRejectedError), (replace(GOOD, query=""), InputError)]
+    for question, kind in failing:
+        for _ in range(4):
+            with pytest.raises(kind) as refused:
+                next(session.ask(idle_service, anna, question))
+            assert str(refused.value) != text.ASKED_ENOUGH.format(count=2)
+    replies = session.ask(idle_service, anna, GOOD)
+    assert next(replies).stage == "models"
+    replies.close()
+    stopped(idle_service.open("tide-mill"))
 
 
 # Evidence

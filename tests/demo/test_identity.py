@@ -22,12 +22,13 @@ def page(request):
 
 
 def data(request):
-    return JSONResponse({})
+    return JSONResponse({"token": token_of(request)})
 
 
 @pytest.fixture
 def browser():
-    routes = [Route("/", page), Route("/data", data), Route("/gradio_api/upload", data, methods=["POST"])]
+    routes = [Route("/", page), Route("/gradio_api/upload", data, methods=["POST"])]
+    routes += [Route("/data", data, methods=["GET", "POST"])]
     return TestClient(Starlette(routes=routes, middleware=[Middleware(Recognise, max_age=3600)]))
 
 
@@ -81,6 +82,59 @@ def test_a_server_that_speaks_https_itself_needs_no_proxy_to_say_so(browser):
     secure = TestClient(browser.app, base_url="https://testserver")
     assert "Partitioned" in cookie_of(secure.get("/"))
     assert "Partitioned" in cookie_of(secure.get("/", headers={"x-forwarded-proto": "https,http"}))
+
+
+def test_no_proxy_keeps_a_page_that_names_one_visitor(browser):
+    assert browser.get("/").headers["cache-control"] == "private, no-store"
+    assert "cache-control" not in browser.get("/data").headers
+
+
+# Scripts of other sites. The tested server is http://testserver.
+
+OURS = [
+    {},
+    {"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors", "origin": "http://testserver"},
+    {"sec-fetch-site": "none", "sec-fetch-mode": "navigate"},
+    {"origin": "http://testserver"},
+    {"origin": "https://space.example", "x-forwarded-host": "space.example"},
+]
+THEIRS = [
+    {"sec-fetch-site": "cross-site", "sec-fetch-mode": "cors", "origin": "https://evil.example"},
+    {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"},
+    {"sec-fetch-site": "same-site", "sec-fetch-mode": "cors", "origin": "http://other.testserver"},
+    {"sec-fetch-site": "cross-site"},
+    {"origin": "https://evil.example"},
+    {"origin": "http://testserver:9999"},
+    {"origin": "http://testserver.evil.example"},
+    {"origin": "null"},
+]
+
+
+@pytest.mark.parametrize("headers", OURS)
+def test_a_request_of_the_page_or_of_a_program_names_its_visitor(browser, headers):
+    browser.cookies.set(COOKIE, TOKEN)
+    assert browser.get("/data", headers=headers).json() == {"token": TOKEN}
+    assert browser.post("/data", headers=headers).json() == {"token": TOKEN}
+    assert cookie_of(browser.post("/gradio_api/upload", headers=headers)).startswith(f"{COOKIE}={TOKEN};")
+
+
+@pytest.mark.parametrize("headers", THEIRS)
+def test_a_request_of_another_sites_script_names_nobody_and_is_given_no_name(browser, headers):
+    browser.cookies.set(COOKIE, TOKEN)
+    for answer in (browser.get("/data", headers=headers), browser.post("/data", headers=headers)):
+        assert answer.json() == {"token": None}
+    for answer in (browser.get("/", headers=headers), browser.post("/gradio_api/upload", headers=headers)):
+        assert cookie_of(answer) == ""
+    assert browser.get("/data", headers={"sec-fetch-site": "same-origin"}).json() == {"token": TOKEN}, "nothing is lost"
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_opening_the_page_from_another_site_or_in_a_frame_there_is_a_visit(browser, site):
+    browser.cookies.set(COOKIE, TOKEN)
+    opened = {"sec-fetch-site": site, "sec-fetch-mode": "navigate"}
+    assert cookie_of(browser.get("/", headers=opened)).startswith(f"{COOKIE}={TOKEN};")
+    assert browser.get("/data", headers=opened).json() == {"token": TOKEN}
+    assert browser.post("/data", headers=opened).json() == {"token": None}, "a form that is sent from there is none"
 
 
 # Names

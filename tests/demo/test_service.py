@@ -66,6 +66,22 @@ def test_too_much_to_memorise_at_once_is_refused_and_the_file_waits(idle_service
     stopped(begin("one-more"))
 
 
+def test_one_visitor_takes_no_more_than_a_fair_part_of_it(idle_service, send, stopped):
+    def begin(owner):
+        return idle_service.memorize(owner, send(idle_service, owner, OWN))[1]
+
+    jobs = [begin("anna"), begin("anna")]
+    with pytest.raises(InputError) as refused:
+        begin("anna")
+    assert str(refused.value) == text.BUSY_MINE.format(count=2)
+    assert len(idle_service.uploads.waiting("anna")) == 1
+    jobs.append(begin("bert"))
+    stopped(jobs.pop(0))
+    jobs.append(begin("anna"))
+    for job in jobs:
+        stopped(job)
+
+
 def test_long_texts_at_once_are_refused_before_they_fill_the_memory(idle_service, send, stopped):
     large = ("large.txt", "word " * 180_000)
     jobs = [idle_service.memorize(owner, send(idle_service, owner, large))[1] for owner in ("anna", "bert")]

@@ -1,9 +1,10 @@
 """Folders of visitors: what is kept, what is found again, and that no name leads anywhere else."""
 
 import json
+import os
 import stat
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -31,11 +32,11 @@ def mode(path):
 
 def test_a_corpus_is_found_again_after_a_restart_by_its_owner_alone(tmp_path):
     first = Shelf(tmp_path / "visitors")
-    corpus = first.add(ANNA, DIARY)
-    first.put(ANNA, corpus, replace(DIARY, state="done", notes=("A note.",)))
+    corpus, facts = first.add(ANNA, DIARY), replace(DIARY, state="done", notes=("A note.",), attempts=2)
+    first.put(ANNA, corpus, facts)
     first.close()
     second = Shelf(tmp_path / "visitors")
-    assert second.corpora(ANNA) == {corpus: replace(DIARY, state="done", notes=("A note.",))}
+    assert second.corpora(ANNA) == {corpus: facts}
     assert second.corpora(BERT) == {}
     assert second.get(BERT, corpus) is None
     second.close()
@@ -129,7 +130,12 @@ def test_leftovers_of_a_crash_are_swept_and_what_is_in_use_is_not(shelf):
     assert (outside / "precious").read_text() == "x", "no link is followed"
 
 
-@pytest.mark.parametrize("facts", ["", "[]", "{", '{"title": 1}', '{"title": "a", "names": 5}', "\x00", "9" * 5000])
+NO_COUNT = json.dumps({name: value for name, value in asdict(DIARY).items() if name != "attempts"})
+BAD_COUNT = json.dumps(asdict(DIARY) | {"attempts": "x"})
+BROKEN = ["", "[]", "{", '{"title": 1}', '{"title": "a", "names": 5}', "\x00", "9" * 5000, NO_COUNT, BAD_COUNT]
+
+
+@pytest.mark.parametrize("facts", BROKEN)
 def test_a_corpus_whose_facts_cannot_be_read_is_gone_and_swept(tmp_path, facts):
     shelf = Shelf(tmp_path / "visitors")
     good, bad = shelf.add(ANNA, DIARY), shelf.add(ANNA, DIARY)
@@ -176,3 +182,80 @@ def test_facts_are_written_as_a_whole_and_leave_nothing_beside(shelf):
     folder = shelf.folder(ANNA) / corpus
     assert [path.name for path in folder.iterdir()] == ["facts.json"]
     assert json.loads((folder / "facts.json").read_text())["title"] == "title 4"
+
+
+# Folders of servers that ended
+
+
+def aged(folder):
+    """Let a folder and all in it be from long ago."""
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (1000.0, 1000.0), follow_symlinks=False)
+    return folder
+
+
+def test_what_a_server_left_that_does_not_run_any_more_goes_when_its_time_is_over(tmp_path):
+    first, second = Shelf(tmp_path / "visitors"), Shelf(tmp_path / "visitors")
+    old, new = second.add(ANNA, DIARY), second.add(BERT, DIARY)
+    upload = second.folder(ANNA) / "uploads" / ("0" * 32)
+    upload.parent.mkdir()
+    upload.write_text("secret")
+    second.bundle(BERT, new).mkdir()
+    aged(second.path)
+    (second.bundle(BERT, new) / "chunks.json").write_text("just now")
+    first.sweep_unused(2000.0)
+    assert second.get(ANNA, old) is not None
+    assert upload.exists(), "it runs: what it does with it is its own affair"
+    second.close()
+    first.sweep_unused(500.0)
+    assert upload.exists(), "its time is not over"
+    first.sweep_unused(2000.0)
+    left = [path for path in files(second.path) if path != ".lock"]
+    assert left == [f"{BERT}/{new}/bundle/chunks.json", f"{BERT}/{new}/facts.json"]
+    assert not second.folder(ANNA).exists()
+    first.close()
+
+
+def test_a_server_does_not_take_its_own_folder_for_one_of_those(shelf):
+    corpus = shelf.add(ANNA, DIARY)
+    aged(shelf.path)
+    shelf.sweep_unused(2000.0)
+    assert files(shelf.path) == [".lock", f"{ANNA}/{corpus}/facts.json"]
+
+
+@pytest.mark.parametrize("name", ["visitors-old", "visitors2", "visitors-2-copy", "visitors-", "guests", "visitors-3"])
+def test_folders_that_no_server_claimed_are_left_alone(shelf, name):
+    folder = shelf.path.with_name(name)
+    precious = folder / ANNA / ("mine-" + "x" * 22) / "precious"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("x")
+    if name != "visitors-3":  # this one has the right name, and no lock
+        (folder / ".lock").touch()
+    aged(folder)
+    shelf.sweep_unused(2000.0)
+    assert precious.exists()
+
+
+def test_links_in_the_folder_of_another_server_are_not_followed(shelf, tmp_path):
+    precious = tmp_path / "outside" / "corpus" / "precious"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("x")
+    ended = Shelf(shelf.path)
+    ended.close()
+    (ended.path / ANNA).mkdir()
+    (ended.path / ANNA / "link").symlink_to(precious.parent)
+    (ended.path / BERT).symlink_to(tmp_path / "outside")
+    aged(tmp_path)
+    shelf.sweep_unused(2000.0)
+    assert precious.exists()
+    assert not (ended.path / ANNA).exists()
+
+
+def test_a_server_that_starts_takes_a_folder_again_after_it_was_swept(shelf):
+    ended = Shelf(shelf.path)
+    ended.close()
+    shelf.sweep_unused(2000.0)
+    again = Shelf(shelf.path)
+    assert again.path == ended.path
+    assert again.add(ANNA, DIARY)
+    again.close()

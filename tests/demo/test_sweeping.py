@@ -28,16 +28,16 @@ def made(path, hours, data="x"):
     return path
 
 
-def test_broken_off_uploads_go_after_an_hour_and_running_ones_stay(cache):
-    old, new = made(cache / INCOMING / "tmpabc", 2), made(cache / INCOMING / "tmpdef", 0.5)
+def test_broken_off_uploads_go_after_ten_minutes_and_running_ones_stay(cache):
+    old, new = made(cache / INCOMING / "tmpabc", 0.2), made(cache / INCOMING / "tmpdef", 0.15)
     sweep_elsewhere(cache, cache / INCOMING)
     assert not old.exists()
     assert new.exists()
 
 
 def test_in_the_demos_own_folder_uploads_that_nobody_came_for_go_too(cache):
-    old, other = made(cache / INCOMING / HASH / "a.txt", 2), made(cache / INCOMING / "kept" / "a.txt", 2)
-    new = made(cache / INCOMING / HASH[::-1] / "a.txt", 0.5)
+    old, other = made(cache / INCOMING / HASH / "a.txt", 0.2), made(cache / INCOMING / "kept" / "a.txt", 2)
+    new = made(cache / INCOMING / HASH[::-1] / "a.txt", 0.15)
     sweep_elsewhere(cache, cache / INCOMING)
     assert not old.parent.exists()
     assert new.exists()
@@ -56,16 +56,18 @@ def test_in_a_folder_that_others_use_too_only_what_is_surely_left_over_goes(cach
     assert not empty.exists()
 
 
-def test_halves_of_ready_made_bundles_and_places_of_reading_go_when_they_are_old(cache, tmp_path):
-    old = made(cache / "corpora" / ".harry.12.partial" / "chunks.json", 2)
-    new = made(cache / "corpora" / ".harry.34.partial" / "chunks.json", 0)
+def test_halves_of_ready_made_bundles_and_places_of_reading_go_after_an_hour(cache, tmp_path):
+    old = made(cache / "corpora" / ".harry.12.partial" / "chunks.json", 1.1)
+    new = made(cache / "corpora" / ".harry.34.partial" / "chunks.json", 0.9)
     whole = made(cache / "corpora" / "harry" / "chunks.json", 20)
-    reading = made(tmp_path / "temporary" / "memorag-reading-x" / "text", 2)
+    reading = made(tmp_path / "temporary" / "memorag-reading-x" / "text", 1.1)
+    read_now = made(tmp_path / "temporary" / "memorag-reading-y" / "text", 0.9)
     sweep_elsewhere(cache, None)
     assert not old.parent.exists()
     assert new.exists()
     assert whole.exists()
     assert not reading.parent.exists()
+    assert read_now.exists()
 
 
 def test_a_link_goes_and_what_it_leads_to_stays(cache, tmp_path):

@@ -47,6 +47,14 @@ def free_port():
         return free.getsockname()[1]
 
 
+def until(condition, seconds):
+    """Wait for a condition; fail when it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "took too long"
+        time.sleep(0.05)
+
+
 @contextmanager
 def running(folder, port, **variables):
     """Run the app with its uploads, documents and log in ``folder``; the unpacked models are the user's."""

@@ -11,6 +11,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from engine.citation import cited
+from tests.e2e.conftest import until
 from tests.openai_server import openai_server
 from tests.uploads import encrypted
 
@@ -163,14 +164,6 @@ def test_a_file_over_the_limit_is_refused_while_it_is_sent(app, tmp_path):
     assert not list(app.temp.rglob("big.txt"))
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "../app.py"])
-def test_a_made_up_path_reads_no_file_of_the_server(app, path):
-    called = httpx.post(f"{app.url}/gradio_api/call/memorize", json={"data": [[{"path": path}], "", ""]}, timeout=30)
-    said = httpx.get(f"{app.url}/gradio_api/call/memorize/{called.json()['event_id']}", timeout=60).text
-    assert "was not uploaded here" in said
-    assert "root:" not in said
-
-
 def test_stopping_an_answer_frees_the_processor_within_a_second(app, client):
     server = psutil.Process(app.process.pid)
     job = client.submit("Tell the whole story in great detail.", "harry-potter", "local", 1.0, 1024, api_name="/ask")
@@ -247,10 +240,3 @@ def test_nothing_of_documents_or_questions_is_logged(app, memorised):
     assert "concertina" not in written
     assert "lighthouse" not in written
     assert "Traceback" not in written
-
-
-def until(condition, seconds):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "took too long"
-        time.sleep(0.05)
