@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from gradio.utils import get_upload_folder
 
-from demo import text
+from demo import forecasting, text
 from demo.api import visitor_of
 from demo.documents import Documents
 from demo.identity import new_token
@@ -121,7 +121,8 @@ def test_a_stranger_sees_none_of_it(idle_service, visitors, dropped, me, request
 
 
 @pytest.mark.models
-def test_what_it_will_cost_is_said_before(documents, dropped, me):
+def test_what_it_will_cost_is_said_before(documents, dropped, me, monkeypatch):
+    monkeypatch.setattr(forecasting, "_SHORT_SECONDS", 1.0)  # on a fast machine little takes longer
     shown = documents.take(dropped(("mill.txt", "The mill grinds rye. " * 40_000), ("x.pdf", "x")), None, me)
     for words in ("tokens", "Can be asked after about", "searched by meaning after", "of disk"):
         assert words in shown["cost"]
