@@ -221,7 +221,7 @@ def test_nothing_that_comes_with_a_model_or_a_bundle_is_executed(name):
 
 def test_only_the_page_and_its_api_import_gradio():
     users = {path.name for path in (ROOT / "demo").rglob("*.py") if "gradio" in packages(tree(path))}
-    assert users == {"ui.py", "page.py", "documents.py", "api.py"}
+    assert users == {"ui.py", "page.py", "documents.py", "parts.py", "api.py"}
 
 
 def loaded_by(code: str) -> set[str]:
