@@ -6,24 +6,33 @@ Typed and documented, because Gradio builds the API page from it. ``request`` ar
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import gradio as gr
 from gradio import FileData
-from gradio.utils import get_upload_folder
 
 from demo import memorising, session, text
+from demo.finding import find
 from demo.generators import Connection
+from demo.given import turns_of, uploaded, written
 from demo.identity import owner_of, token_of
 from demo.memorising import Memorising
+from demo.questions import Question, Reply
 from demo.service import Service
-from demo.session import Question, Reply
 from demo.visitors import Visitor, Visitors, keep_connection
 from engine.errors import InputError, MemoRAGError
 from engine.settings import Secret
+
+_NO_FILES: list[FileData] = []
+_NO_TURNS: list[list[str]] = []
+# Stages whose status line says more than the stage's name, and does not change every second.
+_TOLD = ("models", "queue", "done")
+_SILENCE = 1.0
+_Step = TypeVar("_Step")
 
 
 class Api:
@@ -54,40 +63,45 @@ class Api:
         return found
 
     def memorize(
-        self, files: list[FileData], corpus: str, password: str = "", request: gr.Request | None = None
+        self,
+        files: list[FileData] = _NO_FILES,
+        corpus: str = "",
+        password: str = "",
+        text: str = "",
+        title: str = "",
+        request: gr.Request | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Memorise uploaded TXT, PDF or DOCX files as one corpus of your own, or open one.
+        """Memorise uploaded TXT, PDF or DOCX files, or a plain text, as one corpus of your own; or open a corpus.
 
         Args:
-            files: the uploaded files; an empty list opens the corpus named by ``corpus``.
-            corpus: the id of a corpus to open, or "" with files.
+            files: uploaded files, or their paths as /gradio_api/upload answers; without, the text or the corpus counts.
+            corpus: the id of a corpus to open, where neither files nor a text are given.
             password: opens PDF and DOCX files that ask for one; used once, never stored.
+            text: a plain text to memorise, alone or together with files.
+            title: what the text is called in the evidence.
 
         Returns:
-            A stream of objects: corpus (the id to ask), title, state, status, stage, share (0 to 1), eta and seconds.
-            A long corpus can be asked from "ready" on; "missing" says what it lacks then ("memory", "vectors"). "notes"
-            are sentences about the files. The last object has the state "done".
+            Objects as the work goes on: corpus (the id to ask), title, state, status, stage, share (0 to 1), eta and
+            seconds. A long corpus can be asked from "ready" on; "missing" says what it lacks then ("memory",
+            "vectors"). "notes" are sentences about the files. The last object has the state "done".
         """
         visitor = visitor_of(self.visitors, request)
         try:
-            session.check_texts({text.CORPUS: corpus, text.UNLOCK: password})
-            if not isinstance(files, list):
-                raise InputError(text.NOT_FILES.format(value=files))
-            if files:
-                steps = memorising.memorize(self.service, visitor, self._taken(files, visitor), password)
-            else:
-                steps = memorising.open_corpus(self.service, visitor, corpus)
-            last: Memorising | None = None
-            for step in steps:
-                if last is None or _news(step) != _news(last):
-                    yield asdict(step)
-                last = step
+            given = _texts_of(files, corpus, password, text, title)
+            yield from map(asdict, _told(self._memorising(visitor, files, corpus, password, given), _news))
         except Exception as error:
             raise _as_gradio(error) from error
 
-    def _taken(self, files: list[FileData], visitor: Visitor) -> list[str]:
+    def _memorising(
+        self, visitor: Visitor, files: list[FileData], corpus: str, password: str, words: tuple[str, str] | None
+    ) -> Iterator[Memorising]:
+        if not files and words is None:
+            return memorising.open_corpus(self.service, visitor, corpus)
+        given = [uploaded(file) for file in files] + ([written(*words)] if words is not None else [])
+        return memorising.memorize(self.service, visitor, self._taken(given, visitor), password)
+
+    def _taken(self, given: list[tuple[Path, str]], visitor: Visitor) -> list[str]:
         """Take all files in, or none; return their ids."""
-        given = [_uploaded(file) for file in files]
         taken, refusals = memorising.take_in(self.service, visitor.name, given)
         ids = [upload.id for upload in taken]
         if refusals:
@@ -104,9 +118,10 @@ class Api:
         max_new_tokens: int = 256,
         mode: Literal["memorag", "rag", "qa", "summarize", "full"] = "memorag",
         compare: bool = False,
+        history: list[list[str]] = _NO_TURNS,
         request: gr.Request | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Ask a question about a corpus; the answer streams.
+        """Ask a question about a corpus; the answer streams, and its numbers, such as [1], name pieces of evidence.
 
         Args:
             question: the question, up to 4,000 characters.
@@ -117,22 +132,52 @@ class Api:
             mode: "memorag" (clues from the memory, then evidence), "rag" (the passages nearest to the question), "qa"
                 (the memory alone), "summarize" (the whole text by its key points) or "full" (the generator reads the
                 whole text, where it fits).
-            compare: whether "rag" answers too, after ``mode`` and with the same generator and limits.
+            compare: whether "rag" answers too, after the mode and with the same generator and limits.
+            history: earlier turns about this corpus, the oldest first, each as [question, answer]; with them, a
+                question such as "And who was the second?" is understood.
 
         Returns:
-            A stream of objects: stage ("done" in the last), status, clues, evidence (number, text, document, page,
-            section), answer so far, and at the end timings in seconds. Every [n] in the answer is the number of a piece
-            of evidence. With ``compare``, plain holds the answer, evidence and timings of "rag" once it has begun, and
-            problem, a sentence where it broke off; else plain is null.
+            Objects as the answer grows: stage ("done" in the last), status, understood (the question as it was read in
+            the light of the history, else ""), clues, evidence (number, text, document, page, section, start and end
+            in characters, score, and found_by: the question or clues that found it), answer so far, marks (its
+            sentences with what supports each), and at the end timings in seconds. With compare, plain holds the
+            answer, evidence and timings of "rag" once it has begun, and problem, a sentence where it broke off; else
+            plain is null.
         """
-        asked = Question(question, corpus, generator, temperature, max_new_tokens, mode, compare)
-        last: dict[str, Any] = {}
         try:
-            for reply in session.ask(self.service, visitor_of(self.visitors, request), asked):
-                shown = _reply_object(reply)
-                if shown != last:
-                    yield shown
-                last = shown
+            settings = (generator, temperature, max_new_tokens, mode, compare)
+            asked = Question(question, corpus, *settings, turns_of(history))
+            visitor = visitor_of(self.visitors, request)
+            yield from _told(map(_reply_object, session.ask(self.service, visitor, asked)))
+        except Exception as error:
+            raise _as_gradio(error) from error
+
+    def evidence(
+        self,
+        question: str,
+        corpus: str,
+        mode: Literal["memorag", "rag", "summarize"] = "memorag",
+        history: list[list[str]] = _NO_TURNS,
+        request: gr.Request | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Find the passages of a corpus that an answer would rest on, without writing it: for programs that answer.
+
+        Args:
+            question: the question, up to 4,000 characters.
+            corpus: an id from /corpora or /memorize.
+            mode: how passages are found: "memorag" (with clues from the memory), "rag" (those nearest to the
+                question) or "summarize" (along the key points of the whole text).
+            history: earlier turns about this corpus, as for /ask.
+
+        Returns:
+            Objects as the work goes on: stage ("done" in the last), status, understood, clues (kind and text; hints
+            that may be wrong), evidence (number, text, document, page, section, start and end in characters, score,
+            and found_by: the question or clues that found it) and timings in seconds.
+        """
+        try:
+            asked = Question(question, corpus, mode=mode, history=turns_of(history))
+            visitor = visitor_of(self.visitors, request)
+            yield from _told(map(_found_object, find(self.service, visitor, asked)))
         except Exception as error:
             raise _as_gradio(error) from error
 
@@ -164,22 +209,26 @@ def visitor_of(visitors: Visitors, request: gr.Request | None) -> Visitor:
     return visitors.get(session, owner_of(token_of(request), session))
 
 
-def was_uploaded(path: Path) -> bool:
-    """Whether a file lies in the folder that uploads go to."""
-    return path.resolve().is_relative_to(Path(get_upload_folder()).resolve())
+def _texts_of(files: object, corpus: object, password: object, words: str, title: object) -> tuple[str, str] | None:
+    """Check what was given to be memorised; return the plain text and its title, None without.
+
+    Raises:
+        InputError: something is of another type.
+    """
+    session.check_texts({text.CORPUS: corpus, text.UNLOCK: password, text.WRITTEN: words, text.WRITTEN_TITLE: title})
+    if not isinstance(files, list):
+        raise InputError(text.NOT_FILES.format(value=files))
+    return (words, str(title)) if words else None
 
 
-def _uploaded(file: Any) -> tuple[Path, str]:  # noqa: ANN401 - Gradio gives a plain dict
-    """Return the path of an uploaded file and its name; a path that a caller made up is refused."""
-    facts = file if isinstance(file, dict) else {name: getattr(file, name, None) for name in ("path", "orig_name")}
-    path = Path(str(facts.get("path") or ""))
-    try:
-        is_here = path.is_file() and was_uploaded(path)
-    except OSError:  # no file can have such a name
-        is_here = False
-    if not is_here:
-        raise InputError(text.FILE_NOT_UPLOADED)
-    return path, str(facts.get("orig_name") or path.name)
+def _told(steps: Iterable[_Step], news: Callable[[_Step], object] = lambda step: step) -> Iterator[_Step]:
+    """Yield the steps that say something new, and once a second also others: only between two is it seen who left."""
+    last, at = None, 0.0
+    for step in steps:
+        if news(step) != last or time.monotonic() > at + _SILENCE:
+            yield step
+            at = time.monotonic()
+        last = news(step)
 
 
 def _news(step: Memorising) -> tuple[object, ...]:
@@ -191,11 +240,27 @@ def _reply_object(reply: Reply) -> dict[str, Any]:
     plain = reply.plain
     return {
         "stage": reply.stage,
-        "status": reply.status if reply.stage in ("models", "done") else text.STAGES[reply.stage],
+        "status": _status(reply),
+        "understood": reply.understood,
         "clues": [asdict(clue) for clue in reply.clues or ()],
         **_answer_object(reply),
         "plain": None if plain is None else _answer_object(plain) | {"problem": plain.problem},
     }
+
+
+def _found_object(reply: Reply) -> dict[str, Any]:
+    return {
+        "stage": reply.stage,
+        "status": _status(reply),
+        "understood": reply.understood,
+        "clues": [asdict(clue) for clue in reply.clues or ()],
+        "evidence": [asdict(passage) for passage in reply.passages or ()],
+        "timings": {"clues": reply.clue_seconds, "retrieval": reply.evidence_seconds},
+    }
+
+
+def _status(reply: Reply) -> str:
+    return reply.status if reply.stage in _TOLD else text.STAGES[reply.stage]
 
 
 def _answer_object(reply: Reply) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from html import escape
 
 from demo import text
+from demo.messages import place
+from demo.questions import Question, Reply
 from demo.render import hint
-from demo.session import Question, Reply
 from engine.events import Passage
 from engine.markers import cited
 
@@ -72,7 +73,7 @@ def _state(reply: Reply) -> str:
 
 def _said(reply: Reply) -> str:
     """Return the answer's text; a citation tells its passage's place when it is pointed at."""
-    places = {str(passage.number): _place(passage) for passage in reply.passages or ()}
+    places = {str(passage.number): place(passage) for passage in reply.passages or ()}
     parts = _CITATION.split(reply.answer)
     return "".join(
         escape(part) if i % 2 == 0 else f'<b class="cite" title="{escape(places.get(part, ""))}">[{part}]</b>'
@@ -99,12 +100,6 @@ def _passage(passage: Passage, is_cited: bool, others: Sequence[Passage]) -> str
     preview = " ".join(passage.text[: 2 * _PREVIEW_CHARACTERS].split())[:_PREVIEW_CHARACTERS]
     return (
         f'<details class="piece {kind}"><summary><b>[{passage.number}]</b> <span class="where">'
-        f'{escape(_place(passage))}</span> {tags}<span class="preview">{escape(preview)} ...</span></summary>'
+        f'{escape(place(passage))}</span> {tags}<span class="preview">{escape(preview)} ...</span></summary>'
         f"<p>{escape(passage.text)}</p></details>"
     )
-
-
-def _place(passage: Passage) -> str:
-    page = [f"page {passage.page}"] if passage.page is not None else []
-    section = [passage.section] if passage.section else []
-    return " - ".join([passage.document, ", ".join(page + section)] if page or section else [passage.document])

@@ -12,24 +12,25 @@ from typing import Any
 
 import gradio as gr
 
-from demo import memorising, panels, render, session, text
-from demo.api import visitor_of, was_uploaded
-from demo.compare import comparison
+from demo import memorising, panels, render, session, talk, text
+from demo.api import visitor_of
+from demo.connecting import Connecting
+from demo.conversations import Conversation
 from demo.forecasting import cost
+from demo.given import was_uploaded
 from demo.memorising import Memorising
 from demo.service import Service
+from demo.talk import Updates
 from demo.uploads import Upload
 from demo.visitors import Visitor, Visitors, Watch
 from engine.errors import MemoRAGError, PasswordError
-
-Updates = dict[str, Any]
 
 
 class Documents:
     """Handlers of one running demo."""
 
-    def __init__(self, service: Service, visitors: Visitors) -> None:
-        self.service, self.visitors = service, visitors
+    def __init__(self, service: Service, visitors: Visitors, connecting: Connecting) -> None:
+        self.service, self.visitors, self.connecting = service, visitors, connecting
 
     def _visitor(self, request: gr.Request) -> Visitor:
         return visitor_of(self.visitors, request)
@@ -37,26 +38,42 @@ class Documents:
     # Corpora
 
     def arrive(self, request: gr.Request) -> Updates:
-        """Fill the page when it is opened: with the visitor's latest corpus, and what is being done for them."""
+        """Fill the page when it is opened: with what the visitor did last, and what is being done for them."""
         visitor = self._visitor(request)
-        titles = self.service.titles(visitor.name)
-        mine = [corpus for corpus in titles if corpus not in self.service.entries]
-        shown = next(iter([*reversed(mine), *titles]), "")
+        latest = next(iter(self.service.conversations.all(visitor.name)), None)
+        shown = self._first(visitor, latest)
         if (running := self.service.running(visitor.name)) is not None:
             visitor.watch = Watch(*running)
         waiting = [upload.id for upload in self.service.uploads.waiting(visitor.name)]
-        return {
-            **self.choose(shown, request),
-            "corpus": self._corpora(visitor, shown),
-            **self._list(visitor, waiting),
-        }
+        return _merged(
+            talk.listed(self.service, visitor.name, latest.id if latest is not None else ""),
+            talk.opened(self.service, visitor.name, latest),
+            self.choose(shown, request),
+            {"corpus": self._corpora(visitor, shown), "keys": render.keys(), "files_hint": self._accepted()},
+            self._list(visitor, waiting),
+            self.connecting.arrive(request),
+        )
+
+    def _accepted(self) -> str:
+        """Say which files are taken, and how long they are kept."""
+        settings = self.service.settings
+        return render.hint(text.FILES_INFO.format(size=settings.max_file_mb, hours=f"{settings.upload_hours:g}"))
+
+    def _first(self, visitor: Visitor, latest: Conversation | None) -> str:
+        """Return the corpus to show first: that of the latest conversation, or of documents that came after it."""
+        titles, corpora = self.service.titles(visitor.name), self.service.shelf.corpora(visitor.name)
+        newest = next(reversed(corpora), None)
+        is_later = newest is not None and (latest is None or corpora[newest].since > latest.changed)
+        if newest is not None and is_later:
+            return newest
+        return latest.corpus if latest is not None and latest.corpus in titles else next(iter(titles), "")
 
     def choose(self, corpus: str, request: gr.Request) -> Updates:
         """Switch to a corpus: its examples, memory and status."""
         visitor = self._visitor(request)
         line, visitor.was_busy = self._line(corpus, visitor)
         return {
-            "chat": gr.Chatbot(examples=examples(self.service, corpus)),
+            "chat": gr.update(examples=examples(self.service, corpus)),
             "status": line,
             "memory": self._memory(corpus, visitor),
             "resume": self._resume(corpus, visitor),
@@ -79,14 +96,14 @@ class Documents:
             changed |= self._watched(visitor, visitor.watch, corpus)
         is_unfinished = visitor.watch is not None or self.service.is_unfinished(visitor.name)
         is_watched = is_busy or visitor.was_busy or is_unfinished or visitor.owes_cost
-        return {**changed, "timer": gr.Timer(active=is_watched)}
+        return {**changed, **self.connecting.look(request), "timer": gr.Timer(active=is_watched)}
 
     def _line(self, corpus: str, visitor: Visitor) -> tuple[str, bool]:
         """Return the status line of a corpus and whether it is still being opened."""
         service = self.service
         titles = service.titles(visitor.name)
         if service.models.failure is not None:
-            return render.status(str(service.models.failure), "error"), False
+            return render.status(text.translated(str(service.models.failure)), "error"), False
         if corpus not in titles:
             return render.status(text.CHOOSE), False
         if service.is_open(corpus):
@@ -165,7 +182,7 @@ class Documents:
         try:
             visitor.watch = Watch(corpus, self.service.resume(visitor.name, corpus))
         except MemoRAGError as error:
-            return {"status": render.status(str(error), "error")}
+            return {"status": render.status(session.sentence(error), "error")}
         return {"resume": gr.Button(visible=False), **self._going_on(visitor, visitor.watch)}
 
     def stop(self, request: gr.Request) -> None:
@@ -196,7 +213,7 @@ class Documents:
     def _shown(self, visitor: Visitor, corpus: str) -> Updates:
         """Show a corpus that can be asked from now on."""
         return {
-            "chat": gr.Chatbot(examples=[]),
+            "chat": gr.update(examples=examples(self.service, corpus)),
             "status": render.status(memorising.ready_line(self.service, visitor.name, corpus)),
             "memory": self._memory(corpus, visitor),
         }
@@ -232,25 +249,36 @@ class Documents:
         count = self.service.delete(visitor.name)
         visitor.watch = None
         first = next(iter(self.service.titles(visitor.name)), "")
-        return {
-            **self.choose(first, request),
-            **self._list(visitor, ()),
-            "status": render.status(text.DELETED if count else text.NOTHING_TO_DELETE),
-            "corpus": self._corpora(visitor, first),
-            "chat": gr.Chatbot(value=[], examples=examples(self.service, first)),
-            "files": None,
-            "evidence": render.evidence(None),
-            "compared": comparison(None, None),
-            "run": render.run(None, "", 0, 0),
-            "progress": "",
-            "password": gr.Textbox(value="", visible=False),
-            "stop_memorise": gr.Button(visible=False),
-            "send": gr.Button(visible=True),
-            "stop": gr.Button(visible=False),
-        }
+        return _merged(
+            self.choose(first, request),
+            self._list(visitor, ()),
+            talk.listed(self.service, visitor.name),
+            talk.opened(self.service, visitor.name, None),
+            {
+                "status": render.status(text.DELETED if count else text.NOTHING_TO_DELETE),
+                "corpus": self._corpora(visitor, first),
+                "files": None,
+                "progress": "",
+                "password": gr.Textbox(value="", visible=False),
+                "stop_memorise": gr.Button(visible=False),
+                "send": gr.Button(visible=True),
+                "stop": gr.Button(visible=False),
+            },
+            {"chat": gr.update(value=[], examples=examples(self.service, first))},
+        )
+
+
+def _merged(*parts: Updates) -> Updates:
+    """Return all updates as one; where the conversation is changed twice, both changes hold."""
+    merged: Updates = {}
+    for part in parts:
+        chat = {**merged.get("chat", {}), **part.get("chat", {})}
+        merged |= part | ({"chat": chat} if chat else {})
+    return merged
 
 
 def examples(service: Service, corpus: str) -> Any:  # noqa: ANN401 - Gradio's example messages
-    """Return the questions to offer for a corpus; none for a visitor's own."""
+    """Return the questions to offer for a corpus: its own, or for a visitor's those that fit every text."""
     entry = service.entries.get(corpus)
-    return [{"text": question} for question in entry.questions[2:6]] if entry else []
+    questions = entry.questions[2:6] if entry is not None else text.OWN_QUESTIONS if corpus else ()
+    return [{"text": question} for question in questions]

@@ -71,11 +71,16 @@ def make(folder: Path) -> Path:
 
 def write_json(path: Path, facts: Mapping[str, Any]) -> None:
     """Write a small file as a whole or not at all."""
+    write_bytes(path, json.dumps(facts).encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a small file as a whole or not at all."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(facts, stream)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

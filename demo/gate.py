@@ -41,7 +41,9 @@ class Gate:
         size = int(length) if length.isdecimal() else 0
         is_upload = place == "upload"
         most = self._most if is_upload else _MOST_WORDS
-        if refusal := await asyncio.to_thread(self._refusal, size, most, is_upload):
+        with text.speaking(text.language_of(Headers(scope=scope).get("accept-language"))):  # the thread takes it along
+            refusal = await asyncio.to_thread(self._refusal, size, most, is_upload)
+        if refusal:
             status, sentence = refusal
             await JSONResponse({"detail": sentence}, status)(scope, receive, send)
             return

@@ -47,7 +47,7 @@ def take_in(service: Service, owner: str, files: Sequence[tuple[Path, str]]) -> 
         try:
             taken.append(service.uploads.take(owner, path, name, service.settings))
         except InputError as error:
-            refusals.append(str(error))
+            refusals.append(text.translated(str(error)))
     return taken, refusals
 
 
@@ -122,7 +122,7 @@ def _status(service: Service, owner: str, corpus: str, at: Snapshot, title: str,
 
 
 def _took(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else text.duration(seconds)
+    return text.SECONDS.format(seconds=f"{seconds:.1f}") if seconds < 60 else text.duration(seconds)
 
 
 def stage_of(at: Snapshot, service: Service) -> str:
@@ -133,9 +133,9 @@ def stage_of(at: Snapshot, service: Service) -> str:
         return text.STAGES["waiting" if at.state == "waiting" else "starting"]
     words = text.STAGES[at.progress.stage]
     if at.progress.total > 1:
-        words += f", {100 * at.progress.done // at.progress.total} %"
+        words = text.STAGE_SHARE.format(stage=words, share=100 * at.progress.done // at.progress.total)
     if at.progress.eta:
-        words += f", about {text.duration(at.progress.eta)} left"
+        words = text.STAGE_LEFT.format(stage=words, time=text.duration(at.progress.eta))
     return words
 
 
@@ -166,9 +166,15 @@ def ready_line(service: Service, owner: str, corpus: str) -> str:
     return line + unread_note(service, corpus) + _noted(service, owner, corpus)
 
 
+def unread_language(service: Service, corpus: str) -> str | None:
+    """Return the name of the language of a held corpus, where the retriever is known not to read it."""
+    held = service.held(corpus)
+    return text.LANGUAGES[held.language] if held is not None and held.is_read is False else None
+
+
 def unread_note(service: Service, corpus: str) -> str:
     """Return what the status line of a corpus says about its language, if anything."""
-    language = service.unread_language(corpus)
+    language = unread_language(service, corpus)
     return "" if language is None else text.READY_UNREAD.format(language=language)
 
 
@@ -177,4 +183,4 @@ def _noted(service: Service, owner: str, corpus: str) -> str:
     facts = service.shelf.get(owner, corpus)
     notes = facts.notes if facts is not None else ()
     more = (text.MORE_NOTES,) if len(notes) > _NOTES_SHOWN else ()
-    return "".join(f" {note}" for note in (*notes[:_NOTES_SHOWN], *more))
+    return "".join(f" {text.translated(note)}" for note in (*notes[:_NOTES_SHOWN], *more))

@@ -1,28 +1,39 @@
-"""What happens when a visitor asks: handlers that turn what the demo yields into component updates."""
+"""What happens when a visitor asks: a handler that turns what the demo yields into component updates."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
-from demo import panels, render, session, text
+from demo import generators, messages, render, session, talk, text
 from demo.api import visitor_of
-from demo.compare import comparison
+from demo.conversations import Conversation, End, Exchange
 from demo.generators import Connection
+from demo.questions import Question, Reply
 from demo.service import Service
-from demo.session import Question, Reply
+from demo.talk import COMPARE_TAB, Updates
 from demo.visitors import Visitor, Visitors
 from engine.events import Task
 from engine.settings import Secret
 
-Update = Any  # a component's update, or nothing to change
-COMPARE_TAB = "compare"
+# A stopped answer is closed between two of its steps, and only then is what was written kept.
+_STOP_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Again:
+    """A question that is not taken from the box: another one, or one asked before with what came after it dropped."""
+
+    query: str
+    index: int | None = None
 
 
 class Page:
-    """Handlers of one running demo."""
+    """Asking, on one running demo."""
 
     def __init__(self, service: Service, visitors: Visitors) -> None:
         self.service, self.visitors = service, visitors
@@ -30,7 +41,8 @@ class Page:
     def answer(
         self,
         query: str,
-        history: list[Any],
+        again: Again | None,
+        conversation: str,
         corpus: str | None,
         generator: str,
         model: str | None,
@@ -41,85 +53,131 @@ class Page:
         mode: Task,
         compare: bool,
         request: gr.Request,
-    ) -> Iterator[tuple[Any, ...]]:
-        """Answer; yields (chat, question box, status, ask button, stop button, evidence, compare, memory, run, tabs).
-
-        The tab with both answers comes to the front once, when the second one begins.
-        """
+    ) -> Iterator[Updates]:
+        """Answer the question in the box, or ``again``; what is typed meanwhile stays in the box."""
         visitor = visitor_of(self.visitors, request)
-        question = Question(query, corpus or "", generator, temperature, int(max_new_tokens), mode, compare)
-        chat = [*render.without_links(history), {"role": "user", "content": render.plain(query or "")}]
-        busy = (gr.Button(visible=False), gr.Button(visible=True))
-        idle = (gr.Button(visible=True), gr.Button(visible=False))
-        untouched = (gr.skip(),) * 5
-        shown: tuple[Any, ...] = (render.evidence(None), comparison(None, None), gr.skip(), gr.skip(), gr.skip())
-        reply: Reply | None = None
-        is_in_front = False
+        known = self.service.conversations
+        before = known.get(visitor.name, conversation) or known.begin()
+        index = len(before.exchanges) if again is None or again.index is None else again.index
+        asked = again.query if again is not None else query
+        history = before.turns(corpus or "", index)
+        limit = int(max_new_tokens)
+        question = Question(asked, corpus or "", generator, temperature, limit, mode, compare, history)
+        run = _Run(self.service, visitor, before, index, question)
+        box: Any = "" if again is None else gr.skip()
         visitor.answers += 1
         try:
             given = Connection(model or "", Secret(key or ""), address or "")
             for reply in session.ask(self.service, visitor, question, given):
-                # The box is emptied once: what is typed while the answer runs stays there.
-                box = gr.skip() if shown is untouched else ""
-                line = render.status(reply.status, "idle" if reply.stage == "done" else "busy")
-                if reply.passages is not None:
-                    tab = gr.skip() if reply.plain is None or is_in_front else gr.Tabs(selected=COMPARE_TAB)
-                    is_in_front = reply.plain is not None
-                    shown = (*self._panels(reply, question, visitor), tab)
-                yield ([*chat, *render.messages(reply)], box, line, *busy, *shown)
-                shown = untouched
-        except Exception as error:  # shown in words; the question goes back into its box
-            kept = [*chat, *render.messages(_settled(reply))] if reply is not None and reply.answer else history
-            yield (kept, query, render.status(session.sentence(error), "error"), *idle, *untouched)
-            return
+                yield {"question": box, "again": None, **run.show(reply)}
+                box = gr.skip()
+            run.end("done")
+            yield {**run.shown(), **talk.listed(self.service, visitor.name, run.now.id), **idle()}
+        except Exception as error:  # shown in words
+            yield {"again": None, **self._failed(run, asked, error), **idle()}
         finally:
             visitor.answers -= 1
-        if reply is not None:
-            shown = (*self._panels(reply, question, visitor), gr.skip())
-            yield ([*chat, *render.messages(reply)], gr.skip(), render.status(reply.status), *idle, *shown)
+            run.end("stopped")
 
-    def _panels(self, reply: Reply, question: Question, visitor: Visitor) -> tuple[Any, ...]:
-        """Return (evidence, compare, memory, run) for an answer so far; only differences are sent to the page."""
-        name = text.NAMES[question.generator]
-        return (
-            render.evidence(reply.passages, reply.answer, reply.final.marks if reply.final is not None else ()),
-            comparison(reply, question),
-            panels.memory(self.service, visitor.name, question.corpus, reply.clues),
-            render.run(reply.final, name, question.temperature, question.max_new_tokens),
-        )
-
-    def stopped(self, history: list[Any]) -> tuple[Any, ...]:
-        """Close what a stopped answer left open; yields (chat, status, ask button, stop button)."""
-        for message in history:
-            if (message.get("metadata") or {}).get("status") == "pending":
-                message["metadata"]["status"] = "done"
-        if history and history[-1]["role"] == "assistant" and (history[-1].get("metadata") or {}).get("title"):
-            history.append({"role": "assistant", "content": text.NOTHING_WRITTEN})
-        return history, render.status(text.STOPPED), gr.Button(visible=True), gr.Button(visible=False)
+    def _failed(self, run: _Run, asked: str, error: Exception) -> Updates:
+        """Keep what was written, with the reason; of nothing written, the question goes back into its box."""
+        sentence = session.sentence(error) + (text.API_KEPT if generators.sentence(error) is not None else "")
+        told: Updates = {"status": render.status(sentence, "error")}
+        if run.reply is not None and run.reply.answer:
+            run.end("failed", sentence)
+            return {**run.shown(), **talk.listed(self.service, run.visitor.name, run.now.id), **told}
+        run.undo()
+        back = talk.opened(self.service, run.visitor.name, run.before) if run.reply is not None else {}
+        return {**back, **talk.listed(self.service, run.visitor.name, run.before.id), "question": asked, **told}
 
     @staticmethod
-    def cleared() -> tuple[Any, ...]:
-        """Empty what belonged to the conversation; returns (status, ask and stop button, evidence, compare, run)."""
-        buttons = (gr.Button(visible=True), gr.Button(visible=False))
-        empty = (render.evidence(None), comparison(None, None), render.run(None, "", 0, 0))
-        return (render.status(text.CLEARED), *buttons, *empty)
-
-    @staticmethod
-    def mode_info(mode: str) -> Update:
+    def mode_info(mode: str) -> Any:  # noqa: ANN401 - an update
         """Say what the chosen mode does and when to take it."""
         return gr.Dropdown(info=text.MODE_INFOS[mode])
 
-    @staticmethod
-    def fields(generator: str) -> tuple[Update, Update, Update]:
-        """Show the fields (model, key, address) that a generator needs."""
-        remote = generator != text.LOCAL
-        return (
-            gr.Textbox(visible=remote, value=text.DEFAULT_MODELS.get(generator, "")),
-            gr.Textbox(visible=remote),
-            gr.Textbox(visible=generator in ("azure", "compatible")),
-        )
+    def stopped(self, conversation: str, request: gr.Request) -> Updates:
+        """Show what is left of a stopped answer."""
+        visitor = visitor_of(self.visitors, request)
+        until = time.monotonic() + _STOP_SECONDS
+        while visitor.answers and time.monotonic() < until:
+            time.sleep(0.02)
+        found = self.service.conversations.get(visitor.name, conversation)
+        shown = talk.spoken(found) if found is not None else {}
+        return {**shown, "status": render.status(text.STOPPED), **idle()}
 
 
-def _settled(reply: Reply) -> Reply:
-    """Return a broken-off reply without pending parts."""
-    return Reply("done", "", reply.clues or (), reply.passages or (), reply.answer, mode=reply.mode)
+class _Run:
+    """One answer on its way into its conversation, which is kept at every step that would be missed."""
+
+    def __init__(
+        self, service: Service, visitor: Visitor, before: Conversation, index: int, question: Question
+    ) -> None:
+        self.service, self.visitor, self.before, self.question = service, visitor, before, question
+        self.reply: Reply | None = None
+        self.now, self._index, self._began = before, index, time.time()
+        self._is_over = self._is_in_front = False
+
+    def show(self, reply: Reply) -> Updates:
+        """Return what changes with the next part of the answer."""
+        known, self.reply = self.reply, reply
+        shown: Updates = {}
+        self._put(reply, "running")
+        if known is None:
+            self._keep(is_new=not self.before.exchanges)
+            choices = talk.listed(self.service, self.visitor.name, self.now.id)
+            shown = {"exporting": talk.exporting(self.now), **talk.emptied(), **choices, **busy()}
+        elif known.passages is None and reply.passages is not None:
+            self._keep()
+        if reply.passages is not None:
+            shown |= self._panels()
+            if reply.plain is not None and not self._is_in_front:
+                shown["tabs"], self._is_in_front = gr.Tabs(selected=COMPARE_TAB), True
+        status = render.status(reply.status, "idle" if reply.stage == "done" else "busy")
+        return {**shown, "chat": messages.talk(self.now), "status": status}
+
+    def shown(self) -> Updates:
+        """Return what is there when all is over."""
+        status = render.status(self.reply.status) if self.reply is not None else gr.skip()
+        return {**talk.spoken(self.now), **self._panels(), "status": status}
+
+    def end(self, end: End, sentence: str = "") -> None:
+        """Keep the answer as it is now, for good; what ended already stays so."""
+        if self.reply is None or self._is_over:
+            return
+        self._is_over = True
+        self._put(self.reply, end, sentence)
+        self._keep()
+
+    def undo(self) -> None:
+        """Leave the conversation as it was."""
+        self._is_over = True
+        if self.reply is None:
+            return
+        if self.before.exchanges:
+            self.service.conversations.keep(self.visitor.name, self.before)
+        else:
+            self.service.conversations.remove(self.visitor.name, self.before.id)
+
+    def _put(self, reply: Reply, end: End, sentence: str = "") -> None:
+        question = replace(self.question, history=())
+        self.now = self.before.put(self._index, Exchange(question, reply, end, sentence, at=self._began))
+
+    def _keep(self, is_new: bool = False) -> None:
+        try:
+            self.service.conversations.keep(self.visitor.name, self.now, is_new)
+        except OSError as error:  # the answer itself must not be lost for it
+            session.unkept(error)
+
+    def _panels(self) -> Updates:
+        exchanges = self.now.exchanges
+        return talk.exchange_panels(self.service, self.visitor.name, exchanges[-1], len(exchanges))
+
+
+def busy() -> Updates:
+    """Return the buttons while an answer is being written."""
+    return {"send": gr.Button(visible=False), "stop": gr.Button(visible=True)}
+
+
+def idle() -> Updates:
+    """Return the buttons while none is."""
+    return {"send": gr.Button(visible=True), "stop": gr.Button(visible=False)}

@@ -6,24 +6,8 @@ from typing import Any
 
 import gradio as gr
 from gradio import processing_utils
-from gradio.components.chatbot import TextMessage
 
 from demo import text
-
-
-class Chat(gr.Chatbot):
-    """A conversation of texts.
-
-    In Gradio's own, a message may name any component with any arguments: it is built in this process, opens the file
-    that it names and decodes it, however large that makes it.
-    """
-
-    is_template = True  # shown as what it is made of
-
-    def _preprocess_content(self, chat_message: Any) -> Any:  # noqa: ANN401 - Gradio's own messages
-        if not isinstance(chat_message, TextMessage):
-            raise gr.Error(text.ONLY_TEXTS, print_exception=False)
-        return super()._preprocess_content(chat_message)
 
 
 async def _refuse(*_: object, **__: object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -92,10 +93,13 @@ class Reading:
             # A small file may hold a long text, so only now it shows how much memory it takes.
             if not self.keeper.room.has_text(self.corpus, sum(sys.getsizeof(known.text) for known in self._documents)):
                 raise InputError(text.TOO_MUCH_TEXT)
+        # Only PDFs have pages. One that may be locked is not kept beyond what its password was given for.
+        has_pages = [not self.password and any(mark.page for mark in known.marks) for known in self._documents]
+        pdfs = tuple(upload.id if kept else "" for upload, kept in zip(files, has_pages, strict=True))
         self._at, self.password = None, ""
         notes = tuple(note for document in self._documents for note in document.notes)
-        if facts is not None and notes:
-            self.keeper.shelf.put(self.owner, self.corpus, replace(facts, notes=notes))
+        if facts is not None and files:
+            self.keeper.shelf.put(self.owner, self.corpus, replace(facts, notes=notes, pdfs=pdfs))
 
     def _memorise(self, on_progress: OnProgress, stop: Stop, on_ready: Callable[[], None]) -> None:
         """Memorise what was read, or do what is missing of what the bundle holds."""
@@ -131,9 +135,11 @@ class Reading:
             raise InputError(text.VISITOR_FULL_LATER.format(**told))
 
     def _text_is_kept(self) -> None:
-        """Delete the files once their text is in the bundle."""
+        """Delete the files once their text is in the bundle, and keep the PDFs whose pages can be shown."""
         facts = self.keeper.shelf.get(self.owner, self.corpus)
         if facts is not None and facts.uploads and self.keeper.shelf.has_bundle(self.owner, self.corpus):
+            with suppress(OSError):  # then there will be no pictures
+                self.keeper.uploads.keep(self.owner, self.corpus, facts.pdfs)
             self.keeper.uploads.drop(self.owner, facts.uploads)
             self.keeper.shelf.put(self.owner, self.corpus, replace(facts, uploads=()))
 

@@ -13,6 +13,8 @@ from engine.errors import InputError
 _MOST_JOBS = 8
 # Texts of one visitor that are memorised, and questions of one that are answered, at once.
 MOST_OF_ONE = 2
+# Answers that run at once: more share the processor, fewer would let one slow service hold up every visitor.
+MOST_ANSWERS = 4
 # How many times the largest file may be worked on at once, all visitors together, because all of it is in memory
 # meanwhile; and the share of the largest file that never matters.
 _MOST_LARGE, _SMALL_SHARE = 2, 0.02
@@ -28,6 +30,7 @@ class Room:
         self._lock = threading.Lock()
         self._texts: dict[str, int] = {}
         self._answers: Counter[str] = Counter()
+        self._tickets: list[object] = []
 
     def check(self, size: int, mine: int, all_jobs: int, sizes: Sequence[int]) -> None:
         """Check that files of ``size`` bytes may be memorised now.
@@ -54,8 +57,8 @@ class Room:
             return sum(self._texts.values()) <= _MOST_TEXT
 
     @contextmanager
-    def answering(self, visitor: str) -> Iterator[None]:
-        """Note that a question of a visitor is being answered.
+    def answering(self, visitor: str) -> Iterator[object]:
+        """Note that a question of a visitor is being answered, and yield its ticket; see ``ahead``.
 
         Raises:
             InputError: as many of theirs are already; others wait too.
@@ -64,9 +67,16 @@ class Room:
             if self._answers[visitor] >= MOST_OF_ONE:
                 raise InputError(text.ASKED_ENOUGH.format(count=MOST_OF_ONE))
             self._answers[visitor] += 1
+            self._tickets.append(ticket := object())
         try:
-            yield
+            yield ticket
         finally:
             with self._lock:
+                self._tickets.remove(ticket)
                 self._answers[visitor] -= 1
                 self._answers += Counter()  # forgets those at nothing
+
+    def ahead(self, ticket: object) -> int:
+        """Return how many questions must end before this one may begin; 0 when it may."""
+        with self._lock:
+            return max(0, self._tickets.index(ticket) + 1 - MOST_ANSWERS)

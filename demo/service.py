@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo import sweeping, text
+from demo.conversations import Conversations
 from demo.corpora import FOLDER, Entry, catalogue, open_entry
 from demo.held import Held, Library
 from demo.jobs import Job, Jobs, Plan
@@ -53,6 +54,7 @@ class Service:
         self.entries: dict[str, Entry] = catalogue(folder)
         self.shelf = Shelf(settings.cache_dir / "visitors")
         self.uploads = Uploads(self.shelf)
+        self.conversations = Conversations(self.shelf)
         # Where the web server puts what is uploaded, once it is known.
         self.incoming: Path | None = None
         self._library = Library()
@@ -61,6 +63,8 @@ class Service:
         self._jobs = Jobs()
         self.room = Room(settings.max_file_bytes)
         self._closed = threading.Event()
+        # Called with each corpus that is deleted or whose time is over.
+        self.on_gone: Callable[[str], None] = lambda corpus: None
 
     def start(self) -> None:
         """Begin to load the models, open the ready-made corpora and go on with unfinished work; returns at once."""
@@ -216,12 +220,9 @@ class Service:
         """Whether a corpus can be asked at once."""
         return corpus in self._library
 
-    def unread_language(self, corpus: str) -> str | None:
-        """Return the name of the language of a held corpus, where the retriever is known not to read it."""
-        held = self._library.get(corpus)
-        if held is None or held.is_read is not False:
-            return None
-        return text.LANGUAGES[held.language]
+    def held(self, corpus: str) -> Held | None:
+        """Return what is held of a corpus; None where it is not in memory. Whose it is, is not looked at."""
+        return self._library.get(corpus)
 
     def stop_memorising(self, visitor: str) -> None:
         """Stop all memorising for a visitor."""
@@ -230,13 +231,14 @@ class Service:
                 job.stop()
 
     def delete(self, visitor: str) -> int:
-        """Delete all documents of a visitor, also those being memorised; return how many corpora and files it was."""
+        """Delete everything of a visitor, also what is being memorised; return how many things it was."""
         with self._lock:
             self.stop_memorising(visitor)
-            count = len(self.uploads.waiting(visitor))
+            count = len(self.uploads.waiting(visitor)) + len(self.conversations.all(visitor))
             mine = self.shelf.remove_all(visitor)
             for corpus in mine:
                 self._library.drop(corpus)
+                self.on_gone(corpus)
         return count + len(mine)
 
     # What jobs need
@@ -274,6 +276,7 @@ class Service:
         with self._lock:
             for _, corpus in self.shelf.expire(self._oldest()):
                 self._library.drop(corpus)
+                self.on_gone(corpus)
                 if (job := self._jobs.running(corpus)) is not None:
                     job.stop()
 
@@ -286,6 +289,7 @@ class Service:
         self._expire()
         busy = {corpus for _, corpus, _ in self.shelf.all() if self._jobs.running(corpus) is not None}
         self.uploads.sweep(self._oldest())
+        self.conversations.sweep(self._oldest())
         self.shelf.sweep(busy)
         self.shelf.sweep_unused(self._oldest())
         sweeping.sweep_elsewhere(self.settings.cache_dir, self.incoming)

@@ -12,16 +12,17 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from demo import text
+from demo import generators, text
 from demo.generators import Connection, connect
 from demo.memorising import BEAT, stage_of
+from demo.questions import Question, Reply
 from demo.service import Service
 from demo.visitors import Visitor
 from engine.errors import InputError, MemoRAGError
-from engine.events import Answer, Clue, Clues, Event, Evidence, Passage, Stop, Task, Token
+from engine.events import Clues, Event, Evidence, Stop, Task, Token, Understood
 
 if TYPE_CHECKING:
     from engine.memorag_lite import MemoRAGLite
@@ -31,48 +32,6 @@ logger = logging.getLogger(__name__)
 QUESTION_CHARACTERS = 4000
 TOKENS = (10, 1024)
 TEMPERATURE = (0.0, 2.0)
-
-
-@dataclass(frozen=True)
-class Question:
-    """One question with its settings, as the page or an API caller gives them.
-
-    With ``compare`` the question is answered by plain RAG too, after ``mode``.
-    """
-
-    query: str
-    corpus: str
-    generator: str = text.LOCAL
-    temperature: float = 0.0
-    max_new_tokens: int = 256
-    mode: Task = "memorag"
-    compare: bool = False
-
-    @property
-    def is_compared(self) -> bool:
-        """Whether there will be a second answer: plain RAG is not compared with itself."""
-        return self.compare and self.mode != text.PLAIN
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What can be shown of an answer so far. ``stage`` is a key of ``text.STAGES``, or "done" when nothing will follow.
-
-    ``plain`` is the answer of plain RAG to compare with, so far; ``problem`` is the sentence that says why that one
-    broke off.
-    """
-
-    stage: str
-    status: str
-    clues: tuple[Clue, ...] | None = None
-    passages: tuple[Passage, ...] | None = None
-    answer: str = ""
-    final: Answer | None = None
-    clue_seconds: float = 0.0
-    evidence_seconds: float = 0.0
-    mode: Task = "memorag"
-    plain: Reply | None = None
-    problem: str = ""
 
 
 def check(question: Question, service: Service, visitor: Visitor) -> None:
@@ -129,7 +88,10 @@ def ask(
         MemoRAGError: the question cannot be answered; the sentence is meant for the visitor.
     """
     check(question, service, visitor)
-    with service.room.answering(visitor.name):
+    with service.room.answering(visitor.name) as ticket:
+        while ahead := service.room.ahead(ticket):
+            yield Reply("queue", text.QUEUED.format(count=ahead), mode=question.mode)
+            time.sleep(BEAT)
         yield from _asked(service, visitor, question, connection)
 
 
@@ -144,15 +106,29 @@ def _asked(
     first = Reply("recall", "", mode=question.mode)
     with closing(_answered(pipeline, question, question.mode)) as replies:
         for first in replies:
+            if first.final is not None:
+                first = replace(first, offered=_offered(service, question, first))
             if first.final is None or not question.is_compared:
                 yield first
     if question.is_compared:
         yield from _compared(pipeline, question, first)
 
 
+def _offered(service: Service, question: Question, reply: Reply) -> tuple[str, ...]:
+    """Return questions to ask after an answer."""
+    from engine.followups import followups
+
+    entry = service.entries.get(question.corpus)
+    examples, asked = entry.questions if entry is not None else (), [turn.question for turn in question.history]
+    query, held = reply.understood or question.query, service.held(question.corpus)
+    language = held.language if held is not None else "en"
+    return followups(query, reply.clues or (), reply.passages or (), language, asked, examples)
+
+
 def _compared(pipeline: MemoRAGLite, question: Question, first: Reply) -> Iterator[Reply]:
     """Yield the first answer, with that of plain RAG beside it as it grows."""
     plain, seconds = Reply("retrieve", "", mode=text.PLAIN), _seconds(first)
+    question = replace(question, query=first.understood or question.query, history=())
     try:
         with closing(_answered(pipeline, question, text.PLAIN)) as replies:
             for plain in replies:
@@ -178,6 +154,7 @@ def _answered(pipeline: MemoRAGLite, question: Question, mode: Task) -> Generato
                 max_new_tokens=int(question.max_new_tokens),
                 temperature=float(question.temperature),
                 stop=stop,
+                history=question.history,
             ):
                 events.put(event)
             events.put(None)
@@ -186,13 +163,13 @@ def _answered(pipeline: MemoRAGLite, question: Question, mode: Task) -> Generato
 
     threading.Thread(target=work, name="memorag-answer", daemon=True).start()
     try:
-        yield from _replies(events, began, mode)
+        yield from _replies(events, began, Reply("understand" if question.history else "recall", "", mode=mode))
     finally:
         stop.set()
 
 
-def _replies(events: queue.SimpleQueue[Event | Exception | None], began: float, mode: Task) -> Iterator[Reply]:
-    reply, over, error = Reply("recall", "", mode=mode), False, None
+def _replies(events: queue.SimpleQueue[Event | Exception | None], began: float, reply: Reply) -> Iterator[Reply]:
+    over, error = False, None
     while not over:
         time.sleep(BEAT)
         while not events.empty():
@@ -218,6 +195,8 @@ def _seconds(reply: Reply) -> str:
 
 def _after(reply: Reply, event: Event) -> Reply:
     """Return the reply with one more event in it."""
+    if isinstance(event, Understood):
+        return replace(reply, stage="recall", understood=event.question)
     if isinstance(event, Clues):
         return replace(reply, stage="retrieve", clues=event.clues, clue_seconds=event.seconds)
     if isinstance(event, Evidence):
@@ -247,7 +226,14 @@ def _opened(service: Service, visitor: Visitor, corpus: str) -> Generator[Reply,
 
 def sentence(error: Exception) -> str:
     """Return what a visitor is told about an error; an unexpected one goes to the log with its traceback."""
+    if (said := generators.sentence(error)) is not None:
+        return said
     if isinstance(error, MemoRAGError):
-        return str(error)
+        return text.translated(str(error))
     logger.error("Unexpected error", exc_info=error)
     return text.UNEXPECTED
+
+
+def unkept(error: OSError) -> None:
+    """Note that a conversation could not be kept; its words may hold what a visitor asked."""
+    logger.warning("A conversation could not be kept (%s %s).", type(error).__name__, error.errno)

@@ -2,7 +2,9 @@
 
     visitors/OWNER/CORPUS/facts.json    title, names of files, since when, how far
     visitors/OWNER/CORPUS/bundle/       what was memorised
+    visitors/OWNER/CORPUS/pages/        its PDFs, to draw the pages that answers cite (pictures.py)
     visitors/OWNER/uploads/             files that are not memorised yet (uploads.py)
+    visitors/OWNER/chats/               conversations (conversations.py)
 
 OWNER is the visitor's fingerprint and CORPUS a random id: what a visitor calls a file is never part of a path. The
 facts are held here too, so that looking costs no reading.
@@ -25,9 +27,10 @@ from demo.folders import Root
 logger = logging.getLogger(__name__)
 
 PREFIX = "mine-"
-UPLOADS, BUNDLE, FACTS = "uploads", "bundle", "facts.json"
+UPLOADS, CHATS, BUNDLE, PAGES, FACTS = "uploads", "chats", "bundle", "pages", "facts.json"
 _OWNER = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 _CORPUS = re.compile(r"mine-[0-9A-Za-z_-]{22}")
+_PDF = re.compile(r"[0-9a-f]{32}|")
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,9 @@ class Facts:
     """What is known of a visitor's corpus. ``since`` is the time it came, in seconds of the wall clock.
 
     ``state`` is "running" while work is to be done, also over a restart; ``size`` is that of the files in bytes;
-    ``uploads`` names those whose text is not yet in the bundle. ``attempts`` counts how often work on it was begun
-    again because the server had ended.
+    ``uploads`` names those whose text is not yet in the bundle. ``pdfs`` has an entry for each document, in order: the
+    name of its PDF, "" where none is kept. ``attempts`` counts how often work on it was begun again because the server
+    had ended.
     """
 
     title: str
@@ -46,6 +50,7 @@ class Facts:
     size: int = 0
     uploads: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    pdfs: tuple[str, ...] = ()
     attempts: int = 0
 
 
@@ -92,6 +97,12 @@ class Shelf:
     def has_bundle(self, owner: str, corpus: str) -> bool:
         """Whether the bundle of a corpus holds anything that can be asked."""
         return (self.bundle(owner, corpus) / "manifest.json").is_file()
+
+    def pdf(self, owner: str, corpus: str, name: str) -> Path:
+        """Return where a PDF of a corpus is kept, by its name in the facts; it may not be there."""
+        if not name or not _PDF.fullmatch(name):
+            raise ValueError("no name of a PDF")
+        return self._folder_of(owner, corpus) / PAGES / f"{name}.pdf"
 
     def _folder_of(self, owner: str, corpus: str) -> Path:
         if not _CORPUS.fullmatch(corpus):
@@ -172,7 +183,7 @@ class Shelf:
             for folder in self._owners():
                 known = self._facts.get(folder.name, {})
                 for path in folder.iterdir():
-                    if path.name != UPLOADS and path.name not in known and path.name not in busy:
+                    if path.name not in (UPLOADS, CHATS) and path.name not in known and path.name not in busy:
                         folders.delete(path)
                 for corpus in known.keys() - set(busy):
                     for path in _leftovers(folder / corpus):
@@ -216,6 +227,8 @@ def _facts_of(folder: Path) -> Facts | None:
 def _checked(facts: dict[str, Any]) -> Facts:
     if facts["state"] not in ("running", "stopped", "done"):
         raise ValueError("no state")
-    texts = {name: tuple(map(str, facts[name])) for name in ("names", "uploads", "notes")}
+    texts = {name: tuple(map(str, facts[name])) for name in ("names", "uploads", "notes", "pdfs")}
+    if not all(map(_PDF.fullmatch, texts["pdfs"])):
+        raise ValueError("no name of a PDF")
     since, size, attempts = float(facts["since"]), int(facts["size"]), int(facts["attempts"])
     return Facts(str(facts["title"]), since=since, state=facts["state"], size=size, attempts=attempts, **texts)

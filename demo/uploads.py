@@ -1,4 +1,4 @@
-"""Files that came and are not memorised yet: taken in, listed, handed out, deleted.
+"""Files that came and are not memorised yet: taken in, listed, handed out, kept or deleted.
 
 A file is moved out of Gradio's folder as soon as it is there, because whoever knows its path may fetch it from there.
 It gets a random name; what the visitor calls it is data, kept beside it.
@@ -111,6 +111,19 @@ class Uploads:
             place.unlink(missing_ok=True)
             raise
         return upload
+
+    def keep(self, owner: str, corpus: str, ids: Collection[str]) -> None:
+        """Move files of a visitor to their corpus, from where they are shown; those that are there already stay.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        for upload in self.of(owner):
+            if upload.id in ids:
+                place = self._shelf.pdf(owner, corpus, upload.id)
+                folders.make(place.parent)
+                self.path(owner, upload).replace(place)
+                self.path(owner, upload).with_suffix(".json").unlink(missing_ok=True)
 
     def drop(self, owner: str, ids: Collection[str]) -> None:
         """Delete files of a visitor."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from demo import text
 from demo.generators import Connection, connect
 from demo.jobs import Job
+from demo.offers import Known
 from engine.errors import InputError
 from engine.settings import Settings
 
@@ -33,12 +34,13 @@ class Visitor:
     """One open page of a visitor; lives in memory only.
 
     ``name`` is the visitor's, the same on all their pages: documents belong to it. Connections, with their keys, belong
-    to this page alone. ``answers`` counts those being written; ``owes_cost`` says that the cost of the
-    listed files could not be told yet.
+    to this page alone, and so does what is known of ``generators``, without keys. ``answers`` counts those being
+    written; ``owes_cost`` says that the cost of the listed files could not be told yet.
     """
 
     name: str
     connections: dict[str, Connection] = field(default_factory=dict)
+    generators: Known = field(default_factory=Known)
     watch: Watch | None = None
     answers: int = 0
     was_busy: bool = False

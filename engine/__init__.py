@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.agent import Agent
     from engine.documents import Document, read_document
+    from engine.events import Turn
     from engine.memorag import MemoRAG
     from engine.memorag_lite import MemoRAGLite
     from engine.memory import Memory
@@ -26,6 +27,7 @@ _HOMES = {
     "MemoRAGLite": "engine.memorag_lite",
     "Memory": "engine.memory",
     "Model": "engine.model",
+    "Turn": "engine.events",
     "read_document": "engine.documents",
 }
 
@@ -38,6 +40,7 @@ __all__ = [
     "MemoRAGLite",
     "Memory",
     "Model",
+    "Turn",
     "read_document",
 ]
 

@@ -13,13 +13,13 @@ import queue
 import re
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.api_chat import Chat, Messages, Piece, Prompt, Usage, Wish, conversations, messages_of
 from engine.api_client import Door
-from engine.api_errors import SERVICES, NoRoomError, Translator
-from engine.errors import InputError
+from engine.api_errors import SERVICES, Translator, failure_of
+from engine.api_models import model_names
+from engine.errors import GeneratorError, InputError
 from engine.events import Reply, Stop
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Agent:
         self.is_able = True  # models behind an API are large enough for whole passages
         self._door = Door(source, api_dict or {}, timeout, max_retries)
         self._chat = Chat(SERVICES[source], self.name)
-        self._errors = Translator(SERVICES[source], self._door.host, self.name, timeout)
+        self._errors = Translator(source, self._door.host, self.name, timeout)
         self._usage = Usage()
         self._lock = threading.Lock()
 
@@ -162,13 +162,32 @@ class Agent:
             if piece.text:
                 yield piece.text
 
-    def check(self) -> None:
+    def check(self, stop: Stop | None = None) -> None:
         """Test address, key and model with a request for one token. Raises what ``stream`` raises."""
-        with suppress(NoRoomError):
-            self.generate("Hello", max_new_tokens=1)
+        try:
+            self.generate("Hello", max_new_tokens=1, stop=stop)
+        except GeneratorError as error:
+            failure = failure_of(error)
+            # Reasoning models write nothing with so few tokens: they did answer.
+            if failure is None or failure.kind != "no room":
+                raise
+
+    def models(self, stop: Stop | None = None) -> list[str]:
+        """Return the names of models that the service lists, at most some hundreds; Azure lists no deployments.
+
+        Raises what ``stream`` raises; a service that has no list counts as one that knows no such model.
+        """
+        return [name for names in _in_thread(self._listed(), stop or Stop()) for name in names]
 
     def _wish(self, max_new_tokens: int, temperature: float | None) -> Wish:
         return Wish(max_new_tokens, self.temperature if temperature is None else temperature)
+
+    async def _listed(self) -> AsyncIterator[list[str]]:
+        if self.source != "azure":
+            async with self._door.open() as client:
+                with self._errors.translated():
+                    names = await model_names(client)
+            yield names
 
     async def _alone(self, messages: Messages, wish: Wish) -> AsyncIterator[Piece]:
         async with self._door.open() as client:
@@ -212,16 +231,15 @@ class Agent:
         """Yield the answer, at last a piece that says why it ended. Raises only errors of the engine."""
         finish: str | None = None
         usage = Usage()
-        is_written = False
-        with self._errors.translated():
+        with self._errors.translated() as answering:
             async for piece in self._chat.pieces(client, messages, wish):
                 finish, usage = piece.finish or finish, piece.usage or usage
                 if piece.text:
-                    is_written = True
+                    answering.is_written = True
                     yield Piece(piece.text)
         with self._lock:
             self._usage += usage
-        self._errors.check_ending(finish, is_written)
+        self._errors.check_ending(finish, answering.is_written)
         yield Piece(finish=finish)
 
 

@@ -1,5 +1,7 @@
 """The inside of a process that reads one file and nothing else; ``apart.py`` is the outside.
 
+How it is confined is shared with the process that draws pages (``page_drawing.py``).
+
 The request comes through standard input: one line of JSON with path, name, limits and password. Standard input then
 stays open, and when it ends, whoever asked has gone, and so does this process. The answers are three files in the
 working folder:
@@ -19,7 +21,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -44,8 +46,8 @@ def main() -> None:
     """Read the file that standard input names, leave the answers in the working folder, and end."""
     request = json.loads(sys.stdin.buffer.readline())
     limits = Limits(**request["limits"])
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _confine(limits)
+    leave_with_parent((PROGRESS, TEXT, FACTS))
+    confine(limits.max_seconds, limits.max_memory_bytes, 4 * limits.max_characters + MOST_FACTS)
     with Path(PROGRESS).open("a", encoding="utf-8") as progress:
         facts = list(_read(request, limits, _Reporter(progress)))
     Path(FACTS).write_text("".join(json.dumps(fact) + "\n" for fact in facts), "utf-8")
@@ -101,28 +103,35 @@ class _Reporter:
         self._file.flush()
 
 
-def _end_with_parent() -> None:
-    """Wait until standard input ends, then take the working folder and this process away."""
-    while os.read(0, 1):
-        pass
-    for name in (PROGRESS, TEXT, FACTS):
-        Path(name).unlink(missing_ok=True)
-    with suppress(OSError):
-        Path.cwd().rmdir()
-    os._exit(1)
+def leave_with_parent(names: Sequence[str]) -> None:
+    """From now on, when standard input ends, take these files, the working folder and this process away."""
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        for name in names:
+            Path(name).unlink(missing_ok=True)
+        with suppress(OSError):
+            Path.cwd().rmdir()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
-def _confine(limits: Limits) -> None:
-    """Give up for good what reading does not need. Only POSIX systems can; Linux can do most."""
+def confine(max_seconds: float, max_memory_bytes: int, max_file_bytes: int) -> None:
+    """Give up for good what reading does not need. Only POSIX systems can; Linux can do most.
+
+    The bounds are of processor time, of address space, and of each file that is written.
+    """
     if sys.platform == "win32":
         return
     import resource
 
-    seconds = int(limits.max_seconds)
+    seconds = int(max_seconds)
     for kind, most, hard in (
-        (resource.RLIMIT_AS, limits.max_memory_bytes, limits.max_memory_bytes),
+        (resource.RLIMIT_AS, max_memory_bytes, max_memory_bytes),
         (resource.RLIMIT_CPU, seconds + 5, seconds + 10),  # at the first a signal that tells why, then a kill
-        (resource.RLIMIT_FSIZE, 4 * limits.max_characters + MOST_FACTS, 4 * limits.max_characters + MOST_FACTS),
+        (resource.RLIMIT_FSIZE, max_file_bytes, max_file_bytes),
         (resource.RLIMIT_NOFILE, _OPEN_FILES, _OPEN_FILES),
         (resource.RLIMIT_CORE, 0, 0),  # a core would be a copy of the document
     ):

@@ -64,7 +64,7 @@ def read_apart(
         Path(folder, TEXT).open("x+b") as text,
         Path(folder, FACTS).open("x+b") as facts,
     ):
-        with _child(folder, json.dumps(request)) as process:
+        with child(folder, json.dumps(request), _START) as process:
             _follow(process, progress, shown, limits, on_progress, stop)
         try:
             return _answer(facts, text, process.returncode, shown, limits)
@@ -75,11 +75,15 @@ def read_apart(
 
 
 @contextmanager
-def _child(folder: str, request: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the process and hand it its request; when the block is left, it and all that it started are dead."""
+def child(folder: str, request: str, start: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process with the code ``start`` in a folder of its own, and hand it its request: one line of ASCII.
+
+    The code finds the places to import from in ``sys.argv``. When the block is left, the process and all that it
+    started are dead.
+    """
     here = str(Path(__file__).parents[1])
     # -I and -S: neither the environment nor the user's own start-up files; what this interpreter finds, it finds too.
-    command = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _START, here, *filter(os.path.isabs, sys.path)]
+    command = [sys.executable, "-I", "-S", "-X", "utf8", "-c", start, here, *filter(os.path.isabs, sys.path)]
     process = subprocess.Popen(  # noqa: S603 - this very interpreter, and nothing of the visitor's in its arguments
         command,
         cwd=folder,
@@ -119,19 +123,33 @@ def _follow(
     stop: Stop | None,
 ) -> None:
     """Wait until the process ends by itself."""
-    deadline = time.monotonic() + limits.max_seconds
     told = None
+    try:
+        for _ in looks(process, limits.max_seconds, stop):
+            now = _latest(progress) if on_progress is not None else None
+            if on_progress is not None and now is not None and now != told:
+                told = now
+                on_progress(now)
+    except subprocess.TimeoutExpired as error:
+        raise _late(shown, limits) from error
+
+
+def looks(process: subprocess.Popen[bytes], seconds: float, stop: Stop | None = None) -> Iterator[None]:
+    """Yield now and then until a process has ended by itself, and once after it.
+
+    Raises:
+        subprocess.TimeoutExpired: it is not over after so many seconds.
+        Cancelled: ``stop`` was set.
+    """
+    deadline = time.monotonic() + seconds
     while process.returncode is None:
         if stop is not None:
             stop.check()
         if time.monotonic() > deadline:
-            raise _late(shown, limits)
+            raise subprocess.TimeoutExpired("", seconds)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_TICK)
-        now = _latest(progress) if on_progress is not None else None
-        if on_progress is not None and now is not None and now != told:
-            told = now
-            on_progress(now)
+        yield
 
 
 def _latest(file: BinaryIO, longest: int = 512) -> Progress | None:

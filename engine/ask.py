@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from engine.citation import Citer
+from engine.conversation import standalone
 from engine.errors import ContextLengthError
-from engine.events import Answer, Clue, ClueKind, Clues, Event, Evidence, Mark, Source, Token
+from engine.events import Answer, Clue, ClueKind, Clues, Event, Evidence, Mark, Source, Token, Understood
 from engine.grounding import Ground, ground
 from engine.memorized import Memorized
 from engine.prompt import render
@@ -33,12 +34,17 @@ class Settings:
 
 
 def events(request: Request, held: Memorized, generator: Generator, settings: Settings) -> Iterator[Event]:
-    """Yield Clues, Evidence, Token... and Answer for one question; raise as ``MemoRAG.stream`` says."""
+    """Yield Understood, Clues, Evidence, Token... and Answer for one question; raise as ``MemoRAG.stream`` says."""
     began = time.perf_counter()
+    question = _understood(request, held, generator)
+    understood = time.perf_counter()
+    if question != request.query:
+        request = replace(request, query=question)
+        yield Understood(question, understood - began)
     strategy = request.strategy or strategy_for(request.task, held.memory.reads_fast)
     clues = _clues(request, held, strategy, settings.clue_tokens)
     recalled = time.perf_counter()
-    yield Clues(clues, recalled - began)
+    yield Clues(clues, recalled - understood)
     rests_on = ground(request, held, generator, clues, strategy, settings.ret_hit, settings.passage_tokens)
     found = time.perf_counter()
     yield Evidence(rests_on.passages, found - recalled)
@@ -58,7 +64,8 @@ def events(request: Request, held: Memorized, generator: Generator, settings: Se
         yield Token(quotation)
     done = time.perf_counter()
     timings = {
-        "clues": recalled - began,
+        "rewriting": understood - began,
+        "clues": recalled - understood,
         "retrieval": found - recalled,
         "first_token": first - began,
         "total": done - began,
@@ -66,6 +73,18 @@ def events(request: Request, held: Memorized, generator: Generator, settings: Se
     marks = tuple(_on_page(mark, held, rests_on) for mark in citer.marks)
     is_cut = count >= request.max_new_tokens - 1
     yield Answer(text, rests_on.passages, clues, timings, count, is_cut, marks)
+
+
+def _understood(request: Request, held: Memorized, generator: Generator) -> str:
+    """Return the question in words that stand alone."""
+
+    def is_known(name: str) -> bool:
+        is_likely = all(held.lexical.frequencies(name).values())
+        return is_likely and any(name in document.text for document in held.documents)
+
+    # The task "qa" asks the memory alone: it needs no service to be there.
+    writer = generator if request.task != "qa" else None
+    return standalone(request.query, request.history, writer, held.language, request.stop, is_known)
 
 
 def _on_page(mark: Mark, held: Memorized, rests_on: Ground) -> Mark:

@@ -1,7 +1,7 @@
 """What a run reports while it works: small frozen values, in the order a visitor sees them.
 
     memorize:  Progress*                                   (through ``on_progress``)
-    ask:       Clues -> Evidence -> Token+ -> Answer       (iterated from ``stream``)
+    ask:       Understood? -> Clues -> Evidence -> Token+ -> Answer       (iterated from ``stream``)
 
 Events know nothing about models or pages; the engine makes them, the demo shows them.
 """
@@ -37,6 +37,22 @@ class Reply:
 
     text: str
     cut: bool = False
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question that was asked before, and what was answered."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Understood:
+    """The question as it was understood in the light of earlier turns; it stands for the one asked from here on."""
+
+    question: str
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +147,7 @@ class Answer:
     marks: tuple[Mark, ...] = ()
 
 
-Event = Clues | Evidence | Token | Answer
+Event = Understood | Clues | Evidence | Token | Answer
 OnProgress = Callable[[Progress], None]
 
 

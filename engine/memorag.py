@@ -8,7 +8,7 @@ from typing import Unpack
 
 from engine.encoder import Encoder
 from engine.errors import InputError
-from engine.events import Clue, Event, Stop, Task
+from engine.events import Clue, Event, Stop, Task, Turn
 from engine.evidence import check_sizes, chunk_size
 from engine.hardware import Hardware, detect
 from engine.holder import Context
@@ -85,15 +85,16 @@ class MemoRAG(Pipeline):
         stop: Stop | None = None,
         strategy: Strategy | None = None,
         clues: Sequence[Clue] | None = None,
+        history: Sequence[Turn] = (),
     ) -> str:
         """Answer a question and return the text; arguments and errors as ``stream``."""
         asked = (query, context, task_type, prompt_template, max_new_tokens, reset_each_call, use_memory_answer)
-        return text_of(self._ask(*asked, temperature, stop, strategy, clues))
+        return text_of(self._ask(*asked, temperature, stop, strategy, clues, history))
 
     def stream(
         self, context: Context | None = None, query: str | None = None, **options: Unpack[Options]
     ) -> Iterator[Event]:
-        """Answer a question as a stream of events: Clues, Evidence, Token..., Answer.
+        """Answer a question as a stream of events: Understood (if changed), Clues, Evidence, Token..., Answer.
 
         A ``context`` other than the memorised one is memorised first; without one, what is memorised is asked.
         ``task_type``: "memorag" (clues, evidence, answer), "qa" (from the memory alone), "rag" (plain RAG: what is
@@ -102,6 +103,8 @@ class MemoRAG(Pipeline):
         ``prompt_template`` replaces the generator's prompt and may use {evidence} and {question}.
         ``use_memory_answer`` adds the memory's own draft to the clues. ``reset_each_call`` forgets the corpus
         afterwards. ``strategy`` says how evidence is found (strategy.py), ``clues`` are those of an earlier answer.
+        ``history`` holds the turns before, the oldest first: a question that leans on them ("Why did he?") is put into
+        words that stand alone before anything is recalled.
 
         Raises:
             InputError: an empty question or an argument out of range (before any work).

@@ -9,7 +9,7 @@ from typing import Literal, Unpack
 from engine.agent import Agent
 from engine.encoder import Encoder
 from engine.errors import InputError
-from engine.events import Clue, Event, Stop, Task
+from engine.events import Clue, Event, Stop, Task, Turn
 from engine.evidence import check_sizes, chunk_size
 from engine.gist import GistKind
 from engine.hardware import Hardware, detect
@@ -78,10 +78,11 @@ class MemoRAGLite(Pipeline):
         stop: Stop | None = None,
         strategy: Strategy | None = None,
         clues: Sequence[Clue] | None = None,
+        history: Sequence[Turn] = (),
     ) -> str:
         """Answer a question and return the text; arguments and errors as ``MemoRAG.stream``, the question first."""
         asked = (query, context, task_type, prompt_template, max_new_tokens, reset_each_call, use_memory_answer)
-        return text_of(self._ask(*asked, temperature, stop, strategy, clues))
+        return text_of(self._ask(*asked, temperature, stop, strategy, clues, history))
 
     def stream(
         self, query: str | None = None, context: Context | None = None, **options: Unpack[Options]

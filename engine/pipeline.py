@@ -14,7 +14,7 @@ from typing import Self, TypedDict
 from engine.ask import Settings, events
 from engine.documents import Document, as_documents
 from engine.errors import NotMemorizedError
-from engine.events import Answer, Clue, Event, Stop, Task
+from engine.events import Answer, Clue, Event, Stop, Task, Turn
 from engine.evidence import EVIDENCE_TOKENS
 from engine.holder import Context, Holder
 from engine.memorized import Memorized
@@ -35,6 +35,7 @@ class Options(TypedDict, total=False):
     stop: Stop | None
     strategy: Strategy | None
     clues: Sequence[Clue] | None
+    history: Sequence[Turn]
 
 
 # New tokens of each clue prompt, for an able memory model and for a small one, which soon repeats itself.
@@ -72,9 +73,10 @@ class Pipeline(Holder):
         stop: Stop | None = None,
         strategy: Strategy | None = None,
         clues: Sequence[Clue] | None = None,
+        history: Sequence[Turn] = (),
     ) -> Iterator[Event]:
         """Check everything, then return the stream of events. See ``MemoRAG.stream``."""
-        shaped_by = (prompt_template, max_new_tokens, temperature, use_memory_answer, stop, strategy, clues)
+        shaped_by = (prompt_template, max_new_tokens, temperature, use_memory_answer, stop, strategy, clues, history)
         request = check_request(self.generator, query, task_type, *shaped_by)
         about = self._memorized() if context is None else as_documents(context)
         return self._run(request, about, reset_each_call)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast, get_args
 
 from engine.documents import encodable
 from engine.errors import InputError
-from engine.events import Clue, Stop, Task
+from engine.events import Clue, Stop, Task, Turn
+from engine.markers import MARKER
 from engine.prompt import fields_of
 from engine.strategy import Strategy
+
+# Earlier turns that a question may lean on, and the characters of them that count.
+_TURNS, _QUESTION, _ANSWER = 4, 500, 1500
+_CITED = re.compile(rf"\s*{MARKER}")
 
 
 class Generator(Protocol):
@@ -37,7 +43,8 @@ class Request:
     """One question with everything that shapes its answer, checked by ``check_request``.
 
     Without a ``strategy``, the task and the model say how evidence is found. ``clues`` are those recalled before; None
-    lets the memory recall them.
+    lets the memory recall them. ``history`` holds the last turns before the question, the oldest first, without
+    citations.
     """
 
     query: str
@@ -49,6 +56,7 @@ class Request:
     stop: Stop | None
     strategy: Strategy | None = None
     clues: tuple[Clue, ...] | None = None
+    history: tuple[Turn, ...] = ()
 
 
 def check_request(
@@ -62,6 +70,7 @@ def check_request(
     stop: Stop | None,
     strategy: Strategy | None = None,
     clues: Sequence[Clue] | None = None,
+    history: Sequence[Turn] = (),
 ) -> Request:
     """Check everything that shapes an answer before any work; raise InputError in one sentence."""
     if task not in get_args(Task):
@@ -94,4 +103,22 @@ def check_request(
         stop,
         strategy,
         tuple(clues) if clues is not None else None,
+        _last_turns(history),
     )
+
+
+def _last_turns(history: object) -> tuple[Turn, ...]:
+    """Return the last turns of a conversation, each shortened, or raise InputError."""
+    if not isinstance(history, list | tuple) or not all(isinstance(turn, Turn) for turn in history):
+        raise InputError(
+            "The history is something else than a list of Turn values; give Turn(question, answer) for each earlier "
+            "question, the oldest first."
+        )
+    if not all(isinstance(text, str) for turn in history for text in (turn.question, turn.answer)):
+        raise InputError("A turn of the history holds something else than texts; give Turn(question, answer).")
+    return tuple(_shortened(turn) for turn in history[-_TURNS:])
+
+
+def _shortened(turn: Turn) -> Turn:
+    answer = _CITED.sub("", encodable(turn.answer[: 2 * _ANSWER]))
+    return Turn(encodable(turn.question[:_QUESTION]).strip(), answer[:_ANSWER].strip())

@@ -20,6 +20,9 @@ The model's name selects what happens:
     whole           answers in one JSON document; a name in WHOLE with that very document
     any name in REFUSALS, or status-NNN    answers with that status and code
 
+GET .../models answers with ``models`` as JSON, after ``models_delay`` seconds, and without it with status 404.
+``refusals`` may be given more.
+
 ``server.requests`` holds what arrived; ``server.hung_up`` is set when a client leaves "slow", "silent" or "picky".
 """
 
@@ -92,6 +95,9 @@ class OpenAIServer:
 
     base_url: str = ""
     replies: Mapping[str, str] = field(default_factory=dict)
+    models: Any = None
+    models_delay: float = 0.0
+    refusals: dict[str, Any] = field(default_factory=lambda: dict(REFUSALS))
     requests: list[Request] = field(default_factory=list)
     hung_up: threading.Event = field(default_factory=threading.Event)
     lingering: int = 0
@@ -99,9 +105,9 @@ class OpenAIServer:
 
 
 @contextmanager
-def openai_server(replies: Mapping[str, str] | None = None) -> Iterator[OpenAIServer]:
+def openai_server(replies: Mapping[str, str] | None = None, models: Any = None) -> Iterator[OpenAIServer]:
     """Run the server on a free port of 127.0.0.1. ``replies`` maps model names to the text they answer."""
-    state = OpenAIServer(replies=replies or {})
+    state = OpenAIServer(replies=replies or {}, models=models)
     handler = type("Handler", (_Handler,), {"state": state})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
         state.base_url = f"http://127.0.0.1:{http.server_address[1]}/v1"
@@ -133,6 +139,15 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):  # clients may leave at any time
             super().handle()
 
+    def do_GET(self):
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.state.requests.append(Request(self.path, headers, {}))
+        time.sleep(self.state.models_delay)
+        if self.state.models is None or not self.path.endswith("/models"):
+            self.send_json(404, {"error": {"message": "No such path.", "code": None}})
+        else:
+            self.send_json(200, self.state.models)
+
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -143,8 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
         model, field = body["model"], REFUSED_FIELDS.get(body["model"])
         if not self.path.partition("?")[0].endswith("/chat/completions"):
             self.refuse(request, 404, None, "No such path.")
-        elif model in REFUSALS:
-            self.refuse(request, *REFUSALS[model])
+        elif model in self.state.refusals:
+            self.refuse(request, *self.state.refusals[model])
         elif model.startswith("status-"):
             self.refuse(request, int(model.removeprefix("status-")), None, "As asked for.")
         elif field and field[0] in request.body:

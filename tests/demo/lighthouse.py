@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from demo import session, text
 from demo.generators import Connection
-from demo.session import Question, Reply
+from demo.questions import Question, Reply
 from engine.settings import Secret
 from tests.openai_server import OpenAIServer
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from demo import session, text
-from demo.session import Question
+from demo.questions import Question
 from engine.citation import cited
 from engine.errors import InputError, KeyRejectedError
 from tests.demo.lighthouse import FACTS, GOOD, KINDS, MODES, STEPS, answering, asked, citer

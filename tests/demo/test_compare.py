@@ -11,7 +11,7 @@ from demo.api import _reply_object
 from demo.compare import comparison, is_same
 from demo.generators import Connection
 from demo.page import Page
-from demo.session import Question, Reply
+from demo.questions import Question, Reply
 from demo.visitors import Visitors
 from engine.errors import InputError
 from engine.events import Answer, Passage
@@ -277,17 +277,15 @@ def test_closing_stops_whichever_answer_runs(service, visitors, until, which):
 @pytest.mark.models
 def test_the_page_brings_the_comparison_to_the_front_once_and_is_busy_until_both_are_done(service):
     page, request = Page(service, Visitors()), SimpleNamespace(session_hash="visitor")
-    asked = (HERE.query, [], HERE.corpus, text.LOCAL, "", "", "", 0, 12, "memorag", True)
+    asked = (HERE.query, None, "", HERE.corpus, text.LOCAL, "", "", "", 0, 12, "memorag", True)
     steps = list(page.answer(*asked, request))
-    fronts = [step[9] for step in steps if getattr(step[9], "selected", None)]
-    assert [tabs.selected for tabs in fronts] == ["compare"]
+    assert [step["tabs"].selected for step in steps if "tabs" in step] == ["compare"]
     *before, last = steps
-    compared = [step for step in before if isinstance(step[6], str) and text.STAGES["write"] in step[6]]
+    compared = [step for step in before if text.STAGES["write"] in step.get("compared", "")]
     assert compared
-    assert all('class="busy"' in step[2] for step in compared)
-    assert 'class="idle"' in last[2]
-    assert last[6].count("<section") == 2
-    assert page.cleared()[4] == comparison(None, None)
+    assert all('class="busy"' in step["status"] for step in compared)
+    assert 'class="idle"' in last["status"]
+    assert last["compared"].count("<section") == 2
 
 
 def test_the_endpoint_tells_of_the_second_answer_what_it_tells_of_the_first():

@@ -3,15 +3,18 @@
 import logging
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from demo import text
-from demo.generators import Connection, check_address, connect
+from demo.generators import Connection, agent_of, check_address, connect, sentence
+from engine import api_errors
+from engine.api_errors import FAILURE_KINDS, Failure
 from engine.errors import InputError, KeyRejectedError, MemoRAGError
 from engine.settings import Secret
-from tests.openai_server import openai_server
+from tests.openai_server import REFUSALS, openai_server
 
 KEY = Secret("sk-test-0123456789-SECRET")
 PUBLIC = "https://8.8.8.8/v1"
@@ -197,6 +200,53 @@ def test_a_key_that_can_be_none_is_refused_without_being_repeated(key):
     with pytest.raises(KeyRejectedError) as refused:
         connect("openai", Connection("", Secret(key)), True)
     assert key not in str(refused.value)
+
+
+@pytest.mark.parametrize("generator", [name for name in text.GENERATORS if name != text.LOCAL])
+def test_every_generator_streams_an_answer_from_where_its_service_is(generator, monkeypatch):
+    with openai_server() as server:
+        for source, service in api_errors.SERVICES.items():
+            if service.address:
+                monkeypatch.setitem(api_errors.SERVICES, source, replace(service, address=server.base_url))
+        address = server.base_url.removesuffix("/v1") if generator == "azure" else server.base_url
+        agent = connect(generator, Connection("echo", KEY, address), private_host=True)
+        assert list(agent.stream("violet whales whistle", max_new_tokens=9)) == ["violet", " whales", " whistle"]
+        (request,) = server.requests
+    path = "/openai/deployments/echo/chat/completions" if generator == "azure" else "/v1/chat/completions"
+    assert request.path.partition("?")[0] == path
+    assert KEY in (request.headers.get("api-key"), request.headers.get("authorization", "").removeprefix("Bearer "))
+
+
+# What a visitor is told when a service fails
+
+
+@pytest.mark.parametrize("model", REFUSALS)
+def test_every_refusal_is_said_with_what_to_do_and_without_key_or_question(model, caplog):
+    with openai_server() as server, caplog.at_level(logging.DEBUG):
+        agent = agent_of("compatible", Connection(model, KEY, server.base_url), private_host=True, max_retries=0)
+        with pytest.raises(MemoRAGError) as refused:
+            list(agent.stream("violet whales whistle"))
+    said = sentence(refused.value)
+    assert said is not None
+    assert said.count(". ") >= 1, "what happened, and what to do"
+    assert not any(word in said for word in (KEY, "violet", "api_dict", "max_new_tokens", "{"))
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("code", ["en", "zh"])
+@pytest.mark.parametrize("kind", FAILURE_KINDS)
+@pytest.mark.parametrize("generator", ["azure", "compatible"])
+def test_every_failure_can_be_said_for_every_service(generator, kind, code):
+    error = Failure(kind, generator, "a.example", "some-model", 60.0, 500).error
+    error.__cause__ = Failure(kind, generator, "a.example", "some-model", 60.0, 500)
+    with text.speaking(code):
+        said = sentence(error)
+    assert said
+    assert "{" not in said
+
+
+def test_other_errors_are_left_to_others():
+    assert sentence(InputError("The question is empty.")) is None
 
 
 class Redirecting(BaseHTTPRequestHandler):

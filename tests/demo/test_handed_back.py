@@ -2,10 +2,12 @@
 
 import re
 
+import gradio as gr
 import pytest
 
-from demo import text
-from demo.page import Page
+from demo import messages, text
+from demo.identity import owner_of
+from demo.page import Again, Page
 
 HOSTILE = "Who is <img src=x onerror=alert(1)> **b** $$x$$ [a](javascript:alert(2)) & `c`?"
 
@@ -22,51 +24,111 @@ def page(idle_service, visitors):
 def ask(page, request_of):
     """Ask a question on a page; returns what the page shows, bit by bit."""
 
-    def begin(query, session="page", history=(), **changes):
+    def begin(query, session="page", conversation="", again=None, **changes):
         given = {"corpus": "tide-mill", "generator": text.LOCAL, "model": "", "key": "", "address": ""} | changes
         options = {"temperature": 0.0, "max_new_tokens": 20, "mode": "rag", "compare": False}
-        return page.answer(query, list(history), **given, **options, request=request_of(session))
+        return page.answer(query, again, conversation, **given, **options, request=request_of(session))
 
     return begin
 
 
+@pytest.fixture
+def conversations(idle_service):
+    return idle_service.conversations
+
+
 def test_markup_in_a_question_is_shown_as_it_was_typed(ask):
     shown = ask(HOSTILE)
-    chat, box, *_ = next(shown)
-    assert chat[0]["role"] == "user"
-    assert not set("<>*$[]`") & set(re.sub(r"\\.", "", chat[0]["content"])), "each has a backslash before it"
-    assert chat[0]["content"].replace("&amp;", "&").replace("\\", "") == HOSTILE
-    assert box == ""
+    first = next(shown)
+    asked = first["chat"][0]
+    assert asked["role"] == "user"
+    assert not set("<>*$[]`") & set(re.sub(r"\\.", "", asked["content"])), "each has a backslash before it"
+    assert messages.typed(asked["content"]) == HOSTILE
+    assert first["question"] == ""
     shown.close()
 
 
-def test_a_refused_question_goes_back_into_its_box_as_it_was_typed(ask):
-    history = [{"role": "user", "content": "Before."}]
-    ((chat, box, status, *_),) = ask(HOSTILE, history=history, corpus="no-such-corpus")
-    assert chat == history
-    assert box == HOSTILE
-    assert "no-such-corpus" in status
+def test_a_refused_question_goes_back_into_its_box_as_it_was_typed(ask, conversations):
+    (refused,) = ask(HOSTILE, corpus="no-such-corpus")
+    assert "chat" not in refused, "what was there before stays"
+    assert refused["question"] == HOSTILE
+    assert "no-such-corpus" in refused["status"]
+    assert conversations.all(owner_of(None, "page")) == []
 
 
 @pytest.mark.parametrize("query", [None, ""])
 def test_where_no_question_is_given_at_all_that_is_said(ask, query):
-    ((chat, _, status, *_),) = ask(query)
-    assert chat == []
-    assert 'class="error"' in status
+    (refused,) = ask(query)
+    assert 'class="error"' in refused["status"]
 
 
 def test_a_third_question_of_a_visitor_goes_back_into_its_box_while_two_are_being_answered(ask):
     running = [ask("Who?"), ask("Where?")]
     for shown in running:
         next(shown)
-    ((_, box, status, *_),) = ask("When?")
-    assert box == "When?"
-    assert text.ASKED_ENOUGH.format(count=2) in status
-    assert 'class="error"' in status
+    (refused,) = ask("When?")
+    assert refused["question"] == "When?"
+    assert text.ASKED_ENOUGH.format(count=2) in refused["status"]
+    assert 'class="error"' in refused["status"]
     other = ask("When?", "another visitor")
-    assert next(other)[1] == ""
+    assert next(other)["question"] == ""
     for shown in (*running, other):
         shown.close()
     again = ask("When?")
-    assert next(again)[1] == ""
+    assert next(again)["question"] == ""
     again.close()
+
+
+def test_a_fifth_question_is_told_how_many_are_before_it(ask):
+    running = [ask("Who?", f"visitor {number}") for number in range(6)]
+    told = [next(shown)["status"] for shown in running]
+    assert [text.QUEUED.format(count=count) in line for count, line in zip((1, 1, 1, 1, 1, 2), told, strict=True)] == (
+        [False] * 4 + [True] * 2
+    )
+    running[0].close()
+    assert text.QUEUED.format(count=1) not in next(running[4])["status"], "it has begun"
+    assert text.QUEUED.format(count=1) in next(running[5])["status"]
+    for shown in running:
+        shown.close()
+
+
+def test_a_question_is_kept_from_its_first_moment_and_says_that_it_was_stopped(ask, conversations):
+    shown = ask("Who grinds the rye?")
+    next(shown)
+    (running,) = conversations.all(owner_of(None, "page"))
+    assert running.exchanges[0].end == "running"
+    shown.close()
+    (stopped,) = conversations.all(owner_of(None, "page"))
+    assert stopped.exchanges[0].end == "stopped"
+    assert stopped.exchanges[0].question.query == "Who grinds the rye?"
+    assert messages.talk(stopped)[-1]["content"] == f"*{text.NOTHING_WRITTEN}*"
+
+
+def test_a_conversation_deleted_while_its_answer_runs_stays_deleted(ask, conversations):
+    shown = ask("Who grinds the rye?")
+    next(shown)
+    (running,) = conversations.all(owner_of(None, "page"))
+    conversations.remove(owner_of(None, "page"), running.id)
+    next(shown)
+    shown.close()
+    assert conversations.all(owner_of(None, "page")) == []
+
+
+def test_a_question_asked_again_leaves_what_is_typed_in_the_box(ask):
+    shown = ask("half a qu", again=Again("Who grinds the rye?"))
+    first = next(shown)
+    assert first["question"] == gr.skip()
+    assert first["again"] is None
+    assert "Who grinds" in first["chat"][0]["content"]
+    shown.close()
+
+
+def test_an_answer_is_not_lost_when_asking_it_again_is_refused(ask, conversations):
+    first = ask("Who grinds the rye?")
+    next(first)
+    first.close()
+    (kept,) = conversations.all(owner_of(None, "page"))
+    again = Again("Who grinds the rye?", 0)
+    (refused,) = ask("", conversation=kept.id, again=again, corpus="no-such-corpus")
+    assert refused["question"] == "Who grinds the rye?"
+    assert conversations.all(owner_of(None, "page")) == [kept]

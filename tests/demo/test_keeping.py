@@ -177,7 +177,7 @@ def keeping_busy(gate):
 
 def test_a_long_text_can_be_asked_while_the_rest_is_made(keeping, send, long, until):
     corpus, job = keeping.memorize("anna", send(keeping, "anna", long))
-    until(lambda: keeping.is_open(corpus), 30)
+    until(lambda: keeping.is_open(corpus), 60)
     first = keeping.pipeline(corpus, "anna").memorized.missing
     assert "vectors" in first
     assert not job.snapshot().is_over

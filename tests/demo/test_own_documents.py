@@ -8,6 +8,7 @@ from gradio.utils import get_upload_folder
 
 from demo import forecasting, text
 from demo.api import visitor_of
+from demo.connecting import Connecting
 from demo.documents import Documents
 from demo.identity import new_token
 from engine import memorizer
@@ -35,7 +36,7 @@ def dropped(tmp_path, monkeypatch):
 
 @pytest.fixture
 def documents(service, visitors):
-    handlers = Documents(service, visitors)
+    handlers = Documents(service, visitors, Connecting(service, visitors))
     yield handlers
     for visitor in visitors._known.values():
         service.delete(visitor.name)
@@ -67,7 +68,7 @@ def until_told(documents, until, request, words, corpus="tide-mill"):
 
 
 def idle_documents(idle_service, visitors):
-    return Documents(idle_service, visitors)
+    return Documents(idle_service, visitors, Connecting(idle_service, visitors))
 
 
 # Files that wait
@@ -243,7 +244,7 @@ def test_deleting_empties_the_page_and_the_disk(documents, service, visitors, dr
     assert text.DELETED in shown["status"]
     assert shown["corpus"].value == "tide-mill"
     assert listed(shown) == []
-    assert shown["chat"].value == []
+    assert shown["chat"]["value"] == []
     assert not service.shelf.folder(visitor_of(visitors, me).name).exists()
     assert text.NOTHING_TO_DELETE in documents.delete(me)["status"]
 

@@ -89,6 +89,49 @@ def test_every_mode_answers(memorised, mode):
     assert mode in ("memorag", "summarize") or not last["clues"]
 
 
+def test_evidence_is_what_an_answer_would_rest_on_without_the_answer(app, memorised):
+    client, corpus = memorised
+    question = "How many steps does the stair of the tower have?"
+    replies = steps(client.submit(question, corpus, api_name="/evidence"))
+    assert replies[-1]["stage"] == "done"
+    assert "answer" not in replies[-1]
+    found = replies[-1]["evidence"]
+    assert found == ask(client, question, corpus, "local", 0.0, 10)[-1]["evidence"]
+    holding = [passage for passage in found if "214 steps" in passage["text"]]
+    assert holding[0]["document"] == "lighthouse.txt"
+    assert holding[0]["found_by"]
+    assert holding[0]["end"] - holding[0]["start"] >= len("214 steps")
+    assert replies[-1]["timings"]["retrieval"] > 0
+    plain = steps(client.submit(question, corpus, "rag", api_name="/evidence"))[-1]
+    assert plain["evidence"]
+    assert not plain["clues"]
+    time.sleep(1.0)
+    assert seconds_used(psutil.Process(app.process.pid), 2.0) < 0.3, "nothing is being written"
+
+
+def test_a_question_that_leans_on_earlier_ones_is_understood(memorised):
+    client, corpus = memorised
+    turns = [["Who was the first keeper of the light?", "The first keeper was Isolde Marrick. [1]"]]
+    job = client.submit("How long did she stay?", corpus, max_new_tokens=20, history=turns, api_name="/ask")
+    last = steps(job)[-1]
+    assert "Marrick" in last["understood"]
+    found = steps(client.submit("How long did she stay?", corpus, history=turns, api_name="/evidence"))[-1]
+    assert found["understood"] == last["understood"]
+    assert found["evidence"] == last["evidence"]
+
+
+def test_a_plain_text_is_memorised_without_a_file(app, client):
+    words = "The ferry Ardent leaves Skell at 7:40. Its captain is Mara Quill."
+    done = steps(client.submit(text=words, title="Ferry", api_name="/memorize"))[-1]
+    assert done["title"] == "Ferry.txt"
+    found = steps(client.submit("Who is the captain?", done["corpus"], "rag", api_name="/evidence"))[-1]
+    assert found["evidence"][0]["text"] == words
+    assert found["evidence"][0]["document"] == "Ferry.txt"
+    assert not list(app.temp.glob("tmp*"))
+    with pytest.raises(AppError, match="Ferry"):
+        steps(client.submit(text="  ", title="Ferry", api_name="/memorize"))
+
+
 def test_a_program_opens_a_protected_file_with_its_password(client, tmp_path):
     locked = tmp_path / "letters.pdf"
     locked.write_bytes(encrypted((DATA / "lighthouse.pdf").read_bytes(), "sesame-0815", "owner"))
@@ -226,11 +269,17 @@ def test_a_wrong_key_is_said_in_words(client):
 
 def test_endpoints_are_typed_and_documented(client):
     described = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(described) == {"/corpora", "/memorize", "/ask", "/connect"}
-    names = [parameter["parameter_name"] for parameter in described["/ask"]["parameters"]]
-    assert names == ["question", "corpus", "generator", "temperature", "max_new_tokens", "mode", "compare"]
-    assert [p["parameter_name"] for p in described["/memorize"]["parameters"]] == ["files", "corpus", "password"]
-    assert described["/corpora"]["parameters"] == []
+    names = {name: [facts["parameter_name"] for facts in told["parameters"]] for name, told in described.items()}
+    assert names == {
+        "/corpora": [],
+        "/memorize": ["files", "corpus", "password", "text", "title"],
+        "/ask": ["question", "corpus", "generator", "temperature", "max_new_tokens", "mode", "compare", "history"],
+        "/evidence": ["question", "corpus", "mode", "history"],
+        "/connect": ["generator", "model", "api_key", "address"],
+    }
+    for told in described.values():
+        assert "Returns: " in told["description"]
+        assert all(facts["python_type"]["description"] for facts in told["parameters"])
 
 
 def test_nothing_of_documents_or_questions_is_logged(app, memorised):

@@ -22,7 +22,7 @@ def server():
 
 ERRORS = {
     "wrong-key": (KeyRejectedError, "did not accept the API key .*401.*platform.openai.com"),
-    "forbidden": (KeyRejectedError, "403"),
+    "forbidden": (KeyRejectedError, "does not let .*403.*permission.*region.*platform.openai.com"),
     "no-money": (RateLimitError, "used up"),
     "unknown": (GeneratorError, "no model unknown"),
     "unknown-400": (GeneratorError, "no model unknown-400"),
@@ -37,7 +37,7 @@ ERRORS = {
     "filter-midway": (GeneratorError, "content filter"),
     "no-room": (GeneratorError, "max_new_tokens"),
     "error-midway": (GeneratorError, "while answering"),
-    "cut": (GeneratorError, "connection to 127.0.0.1 failed"),
+    "cut": (GeneratorError, "connection to 127.0.0.1 broke off"),
     "not-json": (GeneratorError, "no chat completion"),
     "not-a-stream": (GeneratorError, "no chat completion"),
     "busy-midway": (RateLimitError, "asks to wait"),
@@ -46,6 +46,8 @@ ERRORS = {
     "whole-list": (GeneratorError, "no chat completion"),
     "whole-empty": (GeneratorError, "no chat completion"),
     "status-413": (ContextLengthError, "too long"),
+    "status-405": (GeneratorError, "no chat completion"),
+    "status-308": (GeneratorError, "another address, which is not followed"),
 }
 
 

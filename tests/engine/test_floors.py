@@ -34,6 +34,9 @@ FLOORS = (
     "documents",
     "alone",
     "apart",
+    "page_marks",
+    "page_drawing",
+    "page_image",
     "token_counts",
     "chunking",
     "language",
@@ -56,6 +59,7 @@ FLOORS = (
     "recall",
     "memory",
     "api_errors",
+    "api_models",
     "api_client",
     "api_chat",
     "agent",
@@ -87,6 +91,13 @@ FLOORS = (
     "evidence",
     "request",
     "grounding",
+    "wording",
+    "names",
+    "leaning_zh",
+    "leaning_en",
+    "leaning",
+    "conversation",
+    "followups",
     "ask",
     "memorizer",
     "memorizers",
@@ -221,7 +232,22 @@ def test_nothing_that_comes_with_a_model_or_a_bundle_is_executed(name):
 
 def test_only_the_page_and_its_api_import_gradio():
     users = {path.name for path in (ROOT / "demo").rglob("*.py") if "gradio" in packages(tree(path))}
-    assert users == {"ui.py", "page.py", "documents.py", "parts.py", "api.py"}
+    assert users == {
+        "ui.py",
+        "layout.py",
+        "wiring.py",
+        "page.py",
+        "chats.py",
+        "talk.py",
+        "documents.py",
+        "parts.py",
+        "api.py",
+        "i18n.py",
+        "connecting.py",
+        "tools.py",
+        "given.py",
+        "publishing.py",
+    }
 
 
 def loaded_by(code: str) -> set[str]:
