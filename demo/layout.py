@@ -135,7 +135,7 @@ def _talk(say: Say) -> Parts:
     parts["chat"] = gr.Chatbot(
         label=text.TITLE,
         show_label=False,
-        height="62vh",
+        height="max(320px, calc(100vh - 420px))",
         layout="panel",
         placeholder=say("EMPTY_CHAT"),
         editable="user",

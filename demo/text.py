@@ -1,8 +1,8 @@
 """Every sentence the demo shows, in the language of the visitor who is being served: ``text.NAME``.
 
-The sentences are in ``english.py``, and by the same names in ``chinese.py`` and its parts. Which language it is, is set
-at the door for each step of a handler (``speaking``); threads of their own, logs and programs that name no language get
-English. What was put into words there, or by the engine, is ``translated`` when it is shown.
+The sentences are in ``english.py``, and by the same names in ``chinese.py``, each with its parts. Which language it is,
+is set at the door for each step of a handler (``speaking``); threads of their own, logs and programs that name no
+language get English. What was put into words there, or by the engine, is ``translated`` when it is shown.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from functools import cache
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
-from demo import chinese, chinese_generators, chinese_problems, english
+from demo import chinese, chinese_generators, chinese_problems, english, english_generators, english_problems
 from demo.chinese_errors import ERRORS
 
 if TYPE_CHECKING:  # so that a name that is not there is found before anything runs
     from demo.english import *  # noqa: F403
+    from demo.english_generators import *  # noqa: F403
+    from demo.english_problems import *  # noqa: F403
 
 ENGLISH, CHINESE = "en", "zh"
-_SENTENCES = {ENGLISH: (english,), CHINESE: (chinese, chinese_generators, chinese_problems, english)}
+_IN_ENGLISH = (english, english_generators, english_problems)
+_SENTENCES = {ENGLISH: _IN_ENGLISH, CHINESE: (chinese, chinese_generators, chinese_problems, *_IN_ENGLISH)}
 # What has fewer letters of its own is a label, and could be mistaken for a name.
 _TELLING = 10
 _LONGEST = 1000  # characters of a sentence; what is longer is none, and comparing it would take time
