@@ -34,7 +34,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "cached_corpora"
 
 @dataclass(frozen=True)
 class Entry:
-    """One ready-made corpus. ``questions`` are examples to show."""
+    """One ready-made corpus. ``questions`` are examples, and ``kinds`` says for each what it takes to answer it."""
 
     slug: str
     title: str
@@ -44,6 +44,13 @@ class Entry:
     files: tuple[Path, ...]
     sums: tuple[str, ...]
     questions: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """One question of each kind: a fact, and what needs the whole text."""
+        first = {kind: question for question, kind in reversed(list(zip(self.questions, self.kinds, strict=True)))}
+        return tuple(question for question in self.questions if question in first.values())
 
 
 def catalogue(folder: Path = FOLDER) -> dict[str, Entry]:
@@ -70,6 +77,7 @@ def _entry(manifest: Path) -> Entry:
         files=tuple(manifest.parent / name for name in facts["documents"]),
         sums=tuple(facts["sha256"][name] for name in facts["documents"]),
         questions=tuple(question["question"] for question in facts["questions"]),
+        kinds=tuple(question.get("kind", "") for question in facts["questions"]),
     )
 
 

@@ -280,5 +280,5 @@ def _merged(*parts: Updates) -> Updates:
 def examples(service: Service, corpus: str) -> Any:  # noqa: ANN401 - Gradio's example messages
     """Return the questions to offer for a corpus: its own, or for a visitor's those that fit every text."""
     entry = service.entries.get(corpus)
-    questions = entry.questions[2:6] if entry is not None else text.OWN_QUESTIONS if corpus else ()
+    questions = entry.examples if entry is not None else text.OWN_QUESTIONS if corpus else ()
     return [{"text": question} for question in questions]

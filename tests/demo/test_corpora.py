@@ -366,3 +366,9 @@ def test_after_a_build_is_removed_the_shipped_text_is_opened(entry, pipeline, he
 def test_an_entry_cannot_be_changed(entry):
     with pytest.raises(dataclasses.FrozenInstanceError):
         entry.slug = "other"
+
+
+def test_the_examples_are_of_every_kind_that_the_manifest_has():
+    entry = catalogue()["harry-potter"]
+    kinds = [entry.kinds[entry.questions.index(question)] for question in entry.examples]
+    assert kinds == ["local", "global", "aggregation", "summary"]
