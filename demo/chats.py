@@ -73,7 +73,7 @@ class Chats:
         judged = replace(known.exchanges[index], liked=liked)
         corpus = judged.question.corpus if judged.question.corpus in self.service.entries else ""
         try:
-            self.service.conversations.keep(self._owner(request), known.change(index, judged))
+            self.service.conversations.change(self._owner(request), known.id, lambda now: now.change(judged))
             feedback.note(self.service.settings.cache_dir, judged, corpus)
         except OSError as error:
             return {"status": render.status(session.sentence(error), "error")}
@@ -84,14 +84,14 @@ class Chats:
         owner, known = self._owner(request), self._known(conversation, request)
         if not known.exchanges:
             return {}
-        last, kept = known.exchanges[-1], replace(known, exchanges=known.exchanges[:-1])
-        if kept.exchanges:
-            self.service.conversations.keep(owner, kept)
-        else:
-            self.service.conversations.remove(owner, known.id)
+        last = known.exchanges[-1]
+        try:
+            kept = self.service.conversations.change(owner, known.id, lambda now: now.without(last))
+        except OSError as error:
+            return {"status": render.status(session.sentence(error), "error")}
         return {
             **talk.opened(self.service, owner, kept),
-            **talk.listed(self.service, owner, kept.id),
+            **talk.listed(self.service, owner, known.id),
             "question": question if question.strip() else last.question.query,
             "status": render.status(text.UNDONE),
         }

@@ -13,6 +13,7 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -39,7 +40,8 @@ End = Literal["running", "done", "stopped", "failed"]
 class Exchange:
     """One question and what came of it. ``liked`` is the visitor's judgement.
 
-    ``sentence`` says why an answer broke off. ``at`` is when it was asked, in seconds of the wall clock.
+    ``sentence`` says why an answer broke off. ``at`` is when it was asked, in seconds of the wall clock, and what tells
+    one exchange of a conversation from the others.
     """
 
     question: Question
@@ -74,14 +76,23 @@ class Conversation:
         earlier = [known for known in self.exchanges[:before] if known.question.corpus == corpus and known.reply.answer]
         return tuple(Turn(known.question.query, known.reply.answer) for known in earlier)
 
-    def put(self, index: int, exchange: Exchange) -> Conversation:
-        """Return the conversation with an exchange at ``index``, and nothing after it."""
+    def put(self, index: int | None, exchange: Exchange) -> Conversation:
+        """Return the conversation with an exchange at ``index`` and nothing after it; None: at its end."""
         kept = (*self.exchanges[:index], exchange)
         return replace(self, exchanges=kept[-MOST_EXCHANGES:], changed=time.time())
 
-    def change(self, index: int, exchange: Exchange) -> Conversation:
-        """Return the conversation with one exchange changed."""
-        return replace(self, exchanges=(*self.exchanges[:index], exchange, *self.exchanges[index + 1 :]))
+    def change(self, exchange: Exchange) -> Conversation:
+        """Return the conversation with an exchange in place of what it was; as it is where that is gone."""
+        changed = tuple(exchange if known.at == exchange.at else known for known in self.exchanges)
+        return replace(self, exchanges=changed)
+
+    def without(self, exchange: Exchange) -> Conversation:
+        """Return the conversation without an exchange."""
+        return replace(self, exchanges=tuple(known for known in self.exchanges if known.at != exchange.at))
+
+    def index(self, exchange: Exchange) -> int | None:
+        """Return where an exchange is, whatever has become of it; None where it is gone."""
+        return next((i for i, known in enumerate(self.exchanges) if known.at == exchange.at), None)
 
 
 _CODEC = TypeAdapter(Conversation)
@@ -108,28 +119,40 @@ class Conversations:
         """Return a new conversation, which is kept once something is asked in it."""
         return Conversation(secrets.token_urlsafe(16))
 
-    def keep(self, owner: str, conversation: Conversation, is_new: bool = False) -> bool:
-        """Keep a conversation as it is now; return whether that was done.
+    def change(
+        self, owner: str, id: str, edit: Callable[[Conversation], Conversation], is_new: bool = False
+    ) -> Conversation | None:
+        """Change a conversation as it is now, and keep it; return what it became.
 
-        One that is not new and that was deleted meanwhile stays deleted.
+        Several pages may show one. One that is not new and that was deleted meanwhile stays deleted: None. One of which
+        nothing is left is deleted.
 
         Raises:
             OSError: the disk does not take it.
         """
+        with self._lock:
+            known = self.get(owner, id) or (Conversation(id) if is_new else None)
+            if known is None:
+                return None
+            changed = edit(known)
+            if changed.exchanges:
+                changed = self._keep(owner, changed)
+            else:
+                self.remove(owner, id)
+            return changed
+
+    def _keep(self, owner: str, conversation: Conversation) -> Conversation:
         path = self._path(owner, conversation.id)
         data = _CODEC.dump_json(conversation)
         while len(data) > _MOST_BYTES and len(conversation.exchanges) > 1:
             conversation = replace(conversation, exchanges=conversation.exchanges[1:])
             data = _CODEC.dump_json(conversation)
-        with self._lock:
-            if not is_new and not path.is_file():
-                return False
-            folders.make(path.parent.parent)
-            folders.make(path.parent)
-            folders.write_bytes(path, data)
-            for old in self.all(owner)[MOST_CONVERSATIONS:]:
-                self.remove(owner, old.id)
-        return True
+        folders.make(path.parent.parent)
+        folders.make(path.parent)
+        folders.write_bytes(path, data)
+        for old in self.all(owner)[MOST_CONVERSATIONS:]:
+            self.remove(owner, old.id)
+        return conversation
 
     def remove(self, owner: str, id: str) -> None:
         """Delete a conversation."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,7 +58,7 @@ class Page:
         visitor = visitor_of(self.visitors, request)
         known = self.service.conversations
         before = known.get(visitor.name, conversation) or known.begin()
-        index = len(before.exchanges) if again is None or again.index is None else again.index
+        index = again.index if again is not None else None
         asked = again.query if again is not None else query
         history = before.turns(corpus or "", index)
         limit = int(max_new_tokens)
@@ -107,10 +107,13 @@ class Page:
 
 
 class _Run:
-    """One answer on its way into its conversation, which is kept at every step that would be missed."""
+    """One answer on its way into its conversation, which is kept at every step that would be missed.
+
+    Another page may show the same conversation and add to it meanwhile, so the answer finds its place anew each time.
+    """
 
     def __init__(
-        self, service: Service, visitor: Visitor, before: Conversation, index: int, question: Question
+        self, service: Service, visitor: Visitor, before: Conversation, index: int | None, question: Question
     ) -> None:
         self.service, self.visitor, self.before, self.question = service, visitor, before, question
         self.reply: Reply | None = None
@@ -120,16 +123,18 @@ class _Run:
     def show(self, reply: Reply) -> Updates:
         """Return what changes with the next part of the answer."""
         known, self.reply = self.reply, reply
+        exchange = self._exchange(reply, "running")
         shown: Updates = {}
-        self._put(reply, "running")
         if known is None:
-            self._keep(is_new=not self.before.exchanges)
+            self.now = self.before.put(self._index, exchange)
+            self._keep(lambda other: other.put(self._index, exchange), is_new=not self.before.exchanges)
             choices = talk.listed(self.service, self.visitor.name, self.now.id)
             shown = {"exporting": talk.exporting(self.now), **talk.emptied(), **choices, **busy()}
         elif known.passages is None and reply.passages is not None:
-            self._keep()
+            self._keep(lambda other: other.change(exchange))
+        self.now = self.now.change(exchange)
         if reply.passages is not None:
-            shown |= self._panels()
+            shown |= self._panels(exchange)
             if reply.plain is not None and not self._is_in_front:
                 shown["tabs"], self._is_in_front = gr.Tabs(selected=COMPARE_TAB), True
         status = render.status(reply.status, "idle" if reply.stage == "done" else "busy")
@@ -138,39 +143,43 @@ class _Run:
     def shown(self) -> Updates:
         """Return what is there when all is over."""
         status = render.status(self.reply.status) if self.reply is not None else gr.skip()
-        return {**talk.spoken(self.now), **self._panels(), "status": status}
+        panels = self._panels(self._exchange(self.reply, "done")) if self.reply is not None else {}
+        return {**talk.spoken(self.now), **panels, "status": status}
 
     def end(self, end: End, sentence: str = "") -> None:
         """Keep the answer as it is now, for good; what ended already stays so."""
         if self.reply is None or self._is_over:
             return
         self._is_over = True
-        self._put(self.reply, end, sentence)
-        self._keep()
+        exchange = self._exchange(self.reply, end, sentence)
+        self.now = self.now.change(exchange)
+        self._keep(lambda other: other.change(exchange))
 
     def undo(self) -> None:
         """Leave the conversation as it was."""
         self._is_over = True
         if self.reply is None:
             return
-        if self.before.exchanges:
-            self.service.conversations.keep(self.visitor.name, self.before)
-        else:
-            self.service.conversations.remove(self.visitor.name, self.before.id)
+        if self._index is None:
+            exchange = self._exchange(self.reply, "stopped")
+            self._keep(lambda other: other.without(exchange))
+        else:  # what it was to replace comes back
+            self._keep(lambda other: replace(other, exchanges=self.before.exchanges))
 
-    def _put(self, reply: Reply, end: End, sentence: str = "") -> None:
-        question = replace(self.question, history=())
-        self.now = self.before.put(self._index, Exchange(question, reply, end, sentence, at=self._began))
+    def _exchange(self, reply: Reply, end: End, sentence: str = "") -> Exchange:
+        return Exchange(replace(self.question, history=()), reply, end, sentence, at=self._began)
 
-    def _keep(self, is_new: bool = False) -> None:
+    def _keep(self, edit: Callable[[Conversation], Conversation], is_new: bool = False) -> None:
         try:
-            self.service.conversations.keep(self.visitor.name, self.now, is_new)
+            kept = self.service.conversations.change(self.visitor.name, self.before.id, edit, is_new)
         except OSError as error:  # the answer itself must not be lost for it
             session.unkept(error)
+        else:
+            self.now = kept or self.now
 
-    def _panels(self) -> Updates:
-        exchanges = self.now.exchanges
-        return talk.exchange_panels(self.service, self.visitor.name, exchanges[-1], len(exchanges))
+    def _panels(self, exchange: Exchange) -> Updates:
+        number = (self.now.index(exchange) or 0) + 1
+        return talk.exchange_panels(self.service, self.visitor.name, exchange, number)
 
 
 def busy() -> Updates:

@@ -155,6 +155,7 @@ def _answered(pipeline: MemoRAGLite, question: Question, mode: Task) -> Generato
                 temperature=float(question.temperature),
                 stop=stop,
                 history=question.history,
+                use_memory_answer=True,  # a draft costs little beside the other clues, and can be compared
             ):
                 events.put(event)
             events.put(None)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -22,6 +23,10 @@ TOKEN = new_token()
 ME = owner_of(TOKEN, None)
 
 
+def keep(conversations, conversation):
+    return conversations.change(ME, conversation.id, lambda _: conversation, is_new=True)
+
+
 def exchange(query="Who keeps geese?", answer="Oswin Thrale. [1]", **changes):
     marks = (Mark(0, 13, (Source(1, 0, 12, 2),)),)
     clues = (Clue("span", "geese"), Clue("draft", "A miller."))
@@ -39,9 +44,8 @@ def conversations(idle_service):
 @pytest.fixture
 def kept(conversations):
     """Keep a conversation of two exchanges."""
-    conversation = conversations.begin().put(0, exchange()).put(1, exchange("And why?", "To warn him. [1]"))
-    assert conversations.keep(ME, conversation, is_new=True)
-    return conversation
+    conversation = conversations.begin().put(0, exchange()).put(1, exchange("And why?", "To warn him. [1]", at=2.0))
+    return keep(conversations, conversation)
 
 
 @pytest.fixture
@@ -101,23 +105,23 @@ def test_conversations_go_with_everything_else_of_their_visitor_and_when_their_t
     assert conversations.all(ME) == [kept]
     conversations.sweep(time.time() + 1)
     assert conversations.all(ME) == []
-    conversations.keep(ME, kept, is_new=True)
+    keep(conversations, kept)
     assert idle_service.delete(ME) == 1
     assert conversations.all(ME) == []
-    assert not conversations.keep(ME, kept), "what was deleted meanwhile stays so"
+    assert conversations.change(ME, kept.id, lambda known: known) is None, "what was deleted meanwhile stays so"
     assert conversations.all(ME) == []
 
 
 def test_the_oldest_go_when_there_are_too_many(conversations):
     first = conversations.begin().put(0, exchange("first"))
-    conversations.keep(ME, first, is_new=True)
+    keep(conversations, first)
     for number in range(MOST_CONVERSATIONS):
-        conversations.keep(ME, conversations.begin().put(0, exchange(str(number))), is_new=True)
+        keep(conversations, conversations.begin().put(0, exchange(str(number))))
     known = conversations.all(ME)
     assert len(known) == MOST_CONVERSATIONS
     assert first not in known
     for number in range(MOST_EXCHANGES + 3):
-        first = first.put(len(first.exchanges), exchange(str(number)))
+        first = first.put(None, exchange(str(number)))
     assert len(first.exchanges) == MOST_EXCHANGES
     assert first.exchanges[-1].question.query == str(MOST_EXCHANGES + 2)
 
@@ -127,6 +131,20 @@ def test_only_answered_questions_about_the_same_corpus_shape_the_next_one():
     talk = talk.put(3, exchange("d", question=Question("d", "other")))
     assert talk.turns("tide-mill") == (Turn("a", "Oswin Thrale. [1]"), Turn("c", "Oswin Thrale. [1]"))
     assert talk.turns("tide-mill", before=2) == (Turn("a", "Oswin Thrale. [1]"),)
+
+
+def test_what_two_pages_ask_in_one_conversation_is_all_kept(conversations, kept):
+    here, there = exchange("Here?", at=3.0), exchange("There?", at=4.0)
+    for asked in (here, there):
+        conversations.change(ME, kept.id, lambda known, asked=asked: known.put(None, asked))
+    answered = replace(here, end="stopped")
+    after = conversations.change(ME, kept.id, lambda known: known.change(answered))
+    assert after == conversations.get(ME, kept.id)
+    assert after.exchanges == (*kept.exchanges, answered, there)
+    assert after.index(here) == 2
+    assert after.without(here).exchanges == (*kept.exchanges, there)
+    assert conversations.change(ME, kept.id, lambda known: replace(known, exchanges=())).exchanges == ()
+    assert conversations.all(ME) == [], "of an empty one nothing is kept"
 
 
 # As messages
@@ -157,7 +175,7 @@ def test_an_answer_that_broke_off_says_so_and_waits_for_nothing(end, words):
 
 
 def test_a_judgement_is_shown_at_the_answer_it_was_about(kept):
-    judged = kept.change(0, exchange(liked=True)).change(1, exchange(liked=False))
+    judged = kept.change(exchange(liked=True)).change(exchange("And why?", liked=False, at=2.0))
     assert messages.feedback(judged) == [None, None, "Like", None, None, "Dislike"]
 
 

@@ -88,8 +88,10 @@ def press(page, label, number=-1):
 def conversations(page):
     """The titles in the list."""
     page.click("#conversation input")
+    page.wait_for_selector("[role=option]")
     titles = [shown.removeprefix("✓").strip() for shown in page.get_by_role("option").all_inner_texts()]
-    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.wait_for_selector("[role=option]", state="detached")
     return titles
 
 
@@ -173,12 +175,15 @@ def test_earlier_conversations_are_kept_in_a_list_until_they_are_deleted(page):
     page.wait_for_selector("#chat .example")
     assert page.locator(".card").count() == 0
     ask(page, SECOND, 1)
-    assert conversations(page) == [SECOND, FIRST] or conversations(page)[1] == FIRST
+    shortened, first = conversations(page)
+    assert SECOND.startswith(shortened.removesuffix("…"))
+    assert first == FIRST
     page.click("#conversation input")
     page.get_by_role("option", name=FIRST).click()
     status(page, text.CONVERSATION_OPENED)
-    assert questions(page) == [FIRST]
     about(page, FIRST)
+    page.wait_for_selector(f"#chat [data-testid=user] >> text={FIRST}")
+    assert questions(page) == [FIRST]
     shot(page, "opened")
     page.click("#delete-conversation")
     status(page, text.CONVERSATION_DELETED)
@@ -274,7 +279,7 @@ def test_another_visitor_sees_and_fetches_none_of_it(page, app, browser):
     assert other.request.get(address).status == 404
     assert httpx.get(address, timeout=20).status_code == 404
     ask(other, SECOND, 1)
-    assert conversations(other) == [SECOND] or len(conversations(other)) == 1
+    assert len(conversations(other)) == 1
     page.reload()
     has_questions(page, 1)
     assert len(conversations(page)) == 1
