@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo import feedback, messages, render, session, talk, text
+from demo import feedback, memorising, messages, render, session, talk, text
 from demo.api import visitor_of
 from demo.conversations import Conversation
 from demo.page import Again
@@ -48,6 +48,7 @@ class Chats:
         shown = talk.opened(self.service, owner, known)
         if known.corpus in self.service.titles(owner):
             shown["corpus"] = gr.update(value=known.corpus)
+            shown["resume"] = gr.Button(visible=memorising.can_resume(self.service, owner, known.corpus))
         return {**shown, "status": render.status(text.CONVERSATION_OPENED)}
 
     def remove(self, conversation: str, request: gr.Request) -> Updates:
@@ -103,25 +104,35 @@ class Chats:
         """Ask a chosen example."""
         return Again(str(picked.value["text"]))
 
-    def retry(self, conversation: str, request: gr.Request) -> Again | None:
+    def retry(self, conversation: str, request: gr.Request) -> Again:
         """Ask the last question again, in place of its answer."""
         known = self._known(conversation, request)
-        return Again(known.exchanges[-1].question.query, len(known.exchanges) - 1) if known.exchanges else None
+        if not known.exchanges:
+            raise _gone()
+        last = known.exchanges[-1].question
+        return Again(last.query, len(known.exchanges) - 1, last.corpus)
 
-    def edit(self, conversation: str, request: gr.Request, at: gr.EditData) -> Again | None:
+    def edit(self, conversation: str, request: gr.Request, at: gr.EditData) -> Again:
         """Ask an edited question, in place of the one it was and of all after it."""
         known = self._known(conversation, request)
         index = messages.exchange_of(known, _index(at.index))
-        return None if index is None else Again(messages.typed(_words(at.value)), index)
+        if index is None:
+            raise _gone()
+        return Again(_words(at.value), index, known.exchanges[index].question.corpus)
 
     def option(
         self, conversation: str, max_new_tokens: float, request: gr.Request, picked: gr.SelectData
-    ) -> tuple[Again | None, float]:
+    ) -> tuple[Again, float]:
         """Ask what was offered next; returns it with the longest answer, which one offer doubles."""
         words = _words(picked.value)
         if words != messages.LONGER:
             return Again(words), max_new_tokens
         return self.retry(conversation, request), min(2 * max_new_tokens, TOKENS[1])
+
+
+def _gone() -> gr.Error:
+    """Return what is said where a conversation is not there any more, so that nothing is asked after it."""
+    return gr.Error(text.NO_CONVERSATION, print_exception=False)
 
 
 def _index(at: Any) -> int:  # noqa: ANN401 - whatever a caller sends

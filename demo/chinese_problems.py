@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+DISK = "服务器磁盘未能写入，您的问题已保留。请稍后再试。"
+NOT_KEPT = "此回答未能保存到服务器磁盘，请在再次提问前复制。"
 UNEXPECTED = "服务器出错，问题已记录。您的提问已保留，请重试。"
 QUESTION_EMPTY = "问题为空，请输入问题。"
 QUESTION_LONG = "问题有 {length} 个字符，最多 {limit} 个，请缩短。"

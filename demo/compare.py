@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
 
 from demo import text
-from demo.messages import place
+from demo.messages import CITATION, place
 from demo.questions import Question, Reply
 from demo.render import hint
 from engine.events import Passage
 from engine.markers import cited
 
-_CITATION = re.compile(r"\[([0-9]{1,3})\]")
 _PREVIEW_CHARACTERS = 100
 
 
@@ -74,7 +72,7 @@ def _state(reply: Reply) -> str:
 def _said(reply: Reply) -> str:
     """Return the answer's text; a citation tells its passage's place when it is pointed at."""
     places = {str(passage.number): place(passage) for passage in reply.passages or ()}
-    parts = _CITATION.split(reply.answer)
+    parts = CITATION.split(reply.answer)
     return "".join(
         escape(part) if i % 2 == 0 else f'<b class="cite" title="{escape(places.get(part, ""))}">[{part}]</b>'
         for i, part in enumerate(parts)

@@ -17,10 +17,9 @@ from demo.api import visitor_of
 from demo.generators import NEEDS, Connection
 from demo.offers import Given, Outcome, choices, try_out
 from demo.service import Service
+from demo.talk import Updates
 from demo.visitors import Visitor, Visitors
 from engine.settings import Secret
-
-Updates = dict[str, Any]
 
 # Before ``fields``: put what is in the boxes aside for the generator it was typed for, and take the other's out.
 # For the event ``change``, which comes once: ``input`` comes twice with Gradio 6.31.

@@ -96,6 +96,7 @@ class Conversation:
 
 
 _CODEC = TypeAdapter(Conversation)
+_BEGAN = time.time()
 
 
 class Conversations:
@@ -150,8 +151,8 @@ class Conversations:
         folders.make(path.parent.parent)
         folders.make(path.parent)
         folders.write_bytes(path, data)
-        for old in self.all(owner)[MOST_CONVERSATIONS:]:
-            self.remove(owner, old.id)
+        for old in sorted(path.parent.glob("*.json"), key=lambda known: known.stat().st_mtime)[:-MOST_CONVERSATIONS]:
+            old.unlink()
         return conversation
 
     def remove(self, owner: str, id: str) -> None:
@@ -161,13 +162,16 @@ class Conversations:
                 self._path(owner, id).unlink(missing_ok=True)
 
     def sweep(self, oldest: float) -> None:
-        """Delete conversations that nothing was added to since ``oldest`` (seconds of the wall clock)."""
+        """Delete what was asked before ``oldest`` (seconds of the wall clock): its evidence is text of documents."""
         for folder in self._shelf.path.glob(f"*/{CHATS}"):
             with self._lock:
                 for path in folder.iterdir():
                     known = _read(path)
-                    if known is None or known.changed < oldest:
+                    kept = tuple(asked for asked in known.exchanges if asked.at >= oldest) if known is not None else ()
+                    if known is None or not kept:
                         folders.delete(path)
+                    elif len(kept) < len(known.exchanges):
+                        folders.write_bytes(path, _CODEC.dump_json(replace(known, exchanges=kept)))
                 if not any(folder.iterdir()):
                     folder.rmdir()
 
@@ -186,4 +190,12 @@ def _read(path: Path) -> Conversation | None:
     except (OSError, ValidationError):
         logger.warning("A conversation cannot be read.")
         return None
-    return known if known.id == path.stem and known.exchanges else None
+    if known.id != path.stem or not known.exchanges:
+        return None
+    return replace(known, exchanges=tuple(_ended(exchange) for exchange in known.exchanges))
+
+
+def _ended(exchange: Exchange) -> Exchange:
+    """Return an exchange that waits for nothing: an answer that was begun earlier ended with its server."""
+    is_cut = exchange.end == "running" and exchange.at < _BEGAN
+    return replace(exchange, end="stopped") if is_cut else exchange

@@ -181,7 +181,7 @@ class Documents:
         visitor = self._visitor(request)
         try:
             visitor.watch = Watch(corpus, self.service.resume(visitor.name, corpus))
-        except MemoRAGError as error:
+        except (MemoRAGError, OSError) as error:
             return {"status": render.status(session.sentence(error), "error")}
         return {"resume": gr.Button(visible=False), **self._going_on(visitor, visitor.watch)}
 
@@ -244,7 +244,7 @@ class Documents:
     # Deleting
 
     def delete(self, request: gr.Request) -> Updates:
-        """Delete the visitor's documents: uploads, memories and the conversation about them."""
+        """Delete everything of the visitor: uploads, memories and conversations."""
         visitor = self._visitor(request)
         count = self.service.delete(visitor.name)
         visitor.watch = None
@@ -261,8 +261,7 @@ class Documents:
                 "progress": "",
                 "password": gr.Textbox(value="", visible=False),
                 "stop_memorise": gr.Button(visible=False),
-                "send": gr.Button(visible=True),
-                "stop": gr.Button(visible=False),
+                **talk.idle(),
             },
             {"chat": gr.update(value=[], examples=examples(self.service, first))},
         )

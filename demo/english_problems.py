@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 # What went wrong
+DISK = "The server's disk did not take something; your question is kept. Please try again later."
+NOT_KEPT = " It could not be kept on the server's disk: copy it before you ask again."
 UNEXPECTED = "Something went wrong on the server, and it was noted there. Your question is kept; please try again."
 QUESTION_EMPTY = "The question is empty; write a question."
 QUESTION_LONG = "The question has {length} characters; at most {limit} are accepted. Shorten it."

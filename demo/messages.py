@@ -16,9 +16,9 @@ Message = dict[str, Any]
 # A question to ask next that is none: it asks the last one again, with room for a longer answer.
 LONGER = "memorag:longer"
 
-_CITATION = re.compile(r"\[([0-9]{1,3})\]")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$])")
-_ESCAPED = re.compile(r"\\([\\`*_{}\[\]<>#|~$])")
+CITATION = re.compile(r"\[([0-9]{1,3})\]")
+# Also what becomes a link by itself: addresses of pages and of mail.
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$@]|:(?=//)|(?<=[wW]{3})\.)")
 _TITLE_CHARACTERS, _CLUE_CHARACTERS, _LISTED = 200, 140, 12
 _UNCITED = '<span class="uncited" title="{title}">'
 
@@ -142,7 +142,7 @@ def answer_markdown(answer: str, marks: Sequence[Mark] = (), number: int = 1) ->
 
 
 def _linked(part: str, number: int) -> str:
-    parts = _CITATION.split(part)
+    parts = CITATION.split(part)
     return "".join(plain(part) if i % 2 == 0 else _link(part, number) for i, part in enumerate(parts))
 
 
@@ -153,8 +153,3 @@ def _link(passage: str, number: int) -> str:
 def plain(part: str) -> str:
     """Escape what Markdown or HTML would read as markup."""
     return _MARKDOWN.sub(r"\\\1", part.replace("&", "&amp;"))
-
-
-def typed(part: str) -> str:
-    """Return what ``plain`` was given: a question that was shown and then edited."""
-    return _ESCAPED.sub(r"\1", part).replace("&amp;", "&")

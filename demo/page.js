@@ -52,7 +52,6 @@
     "]": () => step(1),
     "?": help,
     n: () => press("#new-conversation"),
-    r: () => press("#retry"),
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
@@ -72,7 +71,7 @@
     shown
       .replace(/\[\\\[(\d{1,3})\\\]\]\(#passage-\d+-\d+\)/g, "[$1]")
       .replace(/<span class="uncited"[^>]*>|<\/span>/g, "")
-      .replace(/\\([\\`*_{}\[\]<>#|~$])/g, "$1")
+      .replace(/\\([\\`*_{}\[\]<>#|~$@:.])/g, "$1")
       .replace(/&amp;/g, "&");
   if (navigator.clipboard) {
     const write = navigator.clipboard.writeText.bind(navigator.clipboard);

@@ -17,6 +17,7 @@ from demo.questions import Question, Reply
 from demo.service import Service
 from demo.talk import COMPARE_TAB, Updates
 from demo.visitors import Visitor, Visitors
+from engine.documents import encodable
 from engine.events import Task
 from engine.settings import Secret
 
@@ -26,10 +27,14 @@ _STOP_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Again:
-    """A question that is not taken from the box: another one, or one asked before with what came after it dropped."""
+    """A question that is not taken from the box: another one, or one asked before with what came after it dropped.
+
+    ``corpus`` is the one that it was asked about, "" for the one that is chosen.
+    """
 
     query: str
     index: int | None = None
+    corpus: str = ""
 
 
 class Page:
@@ -60,9 +65,10 @@ class Page:
         before = known.get(visitor.name, conversation) or known.begin()
         index = again.index if again is not None else None
         asked = again.query if again is not None else query
-        history = before.turns(corpus or "", index)
-        limit = int(max_new_tokens)
-        question = Question(asked, corpus or "", generator, temperature, limit, mode, compare, history)
+        asked = encodable(asked) if isinstance(asked, str) else asked
+        about = (again.corpus if again is not None else "") or corpus or ""
+        limit, history = int(max_new_tokens), before.turns(about, index)
+        question = Question(asked, about, generator, temperature, limit, mode, compare, history)
         run = _Run(self.service, visitor, before, index, question)
         box: Any = "" if again is None else gr.skip()
         visitor.answers += 1
@@ -72,12 +78,12 @@ class Page:
                 yield {"question": box, "again": None, **run.show(reply)}
                 box = gr.skip()
             run.end("done")
-            yield {**run.shown(), **talk.listed(self.service, visitor.name, run.now.id), **idle()}
+            yield {**run.shown(), **talk.listed(self.service, visitor.name, run.now.id), **talk.idle()}
         except Exception as error:  # shown in words
-            yield {"again": None, **self._failed(run, asked, error), **idle()}
+            yield {"again": None, **self._failed(run, asked, error), **talk.idle()}
         finally:
-            visitor.answers -= 1
             run.end("stopped")
+            visitor.answers -= 1
 
     def _failed(self, run: _Run, asked: str, error: Exception) -> Updates:
         """Keep what was written, with the reason; of nothing written, the question goes back into its box."""
@@ -103,7 +109,7 @@ class Page:
             time.sleep(0.02)
         found = self.service.conversations.get(visitor.name, conversation)
         shown = talk.spoken(found) if found is not None else {}
-        return {**shown, "status": render.status(text.STOPPED), **idle()}
+        return {**shown, "status": render.status(text.STOPPED), **talk.idle()}
 
 
 class _Run:
@@ -118,7 +124,7 @@ class _Run:
         self.service, self.visitor, self.before, self.question = service, visitor, before, question
         self.reply: Reply | None = None
         self.now, self._index, self._began = before, index, time.time()
-        self._is_over = self._is_in_front = False
+        self._is_over, self._is_in_front, self._is_kept = False, False, True
 
     def show(self, reply: Reply) -> Updates:
         """Return what changes with the next part of the answer."""
@@ -129,7 +135,7 @@ class _Run:
             self.now = self.before.put(self._index, exchange)
             self._keep(lambda other: other.put(self._index, exchange), is_new=not self.before.exchanges)
             choices = talk.listed(self.service, self.visitor.name, self.now.id)
-            shown = {"exporting": talk.exporting(self.now), **talk.emptied(), **choices, **busy()}
+            shown = {"exporting": talk.exporting(self.now), **talk.emptied(), **choices, **talk.busy()}
         elif known.passages is None and reply.passages is not None:
             self._keep(lambda other: other.change(exchange))
         self.now = self.now.change(exchange)
@@ -142,13 +148,17 @@ class _Run:
 
     def shown(self) -> Updates:
         """Return what is there when all is over."""
-        status = render.status(self.reply.status) if self.reply is not None else gr.skip()
-        panels = self._panels(self._exchange(self.reply, "done")) if self.reply is not None else {}
-        return {**talk.spoken(self.now), **panels, "status": status}
+        if self.reply is None:
+            return {}
+        status = render.status(self.reply.status + ("" if self._is_kept else text.NOT_KEPT))
+        return {**talk.spoken(self.now), **self._panels(self._exchange(self.reply, "done")), "status": status}
 
     def end(self, end: End, sentence: str = "") -> None:
         """Keep the answer as it is now, for good; what ended already stays so."""
         if self.reply is None or self._is_over:
+            return
+        if end == "stopped" and self._index is not None and not self.reply.answer:
+            self.undo()  # the answer that was to be replaced is worth more than none
             return
         self._is_over = True
         exchange = self._exchange(self.reply, end, sentence)
@@ -174,19 +184,10 @@ class _Run:
             kept = self.service.conversations.change(self.visitor.name, self.before.id, edit, is_new)
         except OSError as error:  # the answer itself must not be lost for it
             session.unkept(error)
+            self._is_kept = False
         else:
             self.now = kept or self.now
 
     def _panels(self, exchange: Exchange) -> Updates:
         number = (self.now.index(exchange) or 0) + 1
         return talk.exchange_panels(self.service, self.visitor.name, exchange, number)
-
-
-def busy() -> Updates:
-    """Return the buttons while an answer is being written."""
-    return {"send": gr.Button(visible=False), "stop": gr.Button(visible=True)}
-
-
-def idle() -> Updates:
-    """Return the buttons while none is."""
-    return {"send": gr.Button(visible=True), "stop": gr.Button(visible=False)}

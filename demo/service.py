@@ -63,7 +63,7 @@ class Service:
         self._jobs = Jobs()
         self.room = Room(settings.max_file_bytes)
         self._closed = threading.Event()
-        # Called with each corpus that is deleted or whose time is over.
+        # Called with each corpus that is let go.
         self.on_gone: Callable[[str], None] = lambda corpus: None
 
     def start(self) -> None:
@@ -72,7 +72,7 @@ class Service:
         self.start_sweeping()
 
     def start_sweeping(self) -> None:
-        """Begin to sweep, at once and then every minute."""
+        """Sweep, at once and then every minute."""
         threading.Thread(target=self._sweep, name="memorag-sweeper", daemon=True).start()
 
     def close(self) -> None:
@@ -237,8 +237,7 @@ class Service:
             count = len(self.uploads.waiting(visitor)) + len(self.conversations.all(visitor))
             mine = self.shelf.remove_all(visitor)
             for corpus in mine:
-                self._library.drop(corpus)
-                self.on_gone(corpus)
+                self.let_go(corpus)
         return count + len(mine)
 
     # What jobs need
@@ -266,6 +265,7 @@ class Service:
     def let_go(self, corpus: str) -> None:
         """Hold a corpus no longer."""
         self._library.drop(corpus)
+        self.on_gone(corpus)
 
     # Sweeping
 
@@ -275,8 +275,7 @@ class Service:
     def _expire(self) -> None:
         with self._lock:
             for _, corpus in self.shelf.expire(self._oldest()):
-                self._library.drop(corpus)
-                self.on_gone(corpus)
+                self.let_go(corpus)
                 if (job := self._jobs.running(corpus)) is not None:
                     job.stop()
 
@@ -289,10 +288,10 @@ class Service:
         self._expire()
         busy = {corpus for _, corpus, _ in self.shelf.all() if self._jobs.running(corpus) is not None}
         self.uploads.sweep(self._oldest())
-        self.conversations.sweep(self._oldest())
         self.shelf.sweep(busy)
         self.shelf.sweep_unused(self._oldest())
         sweeping.sweep_elsewhere(self.settings.cache_dir, self.incoming)
+        self.conversations.sweep(self._oldest())
 
     def _sweep(self) -> None:
         while True:

@@ -231,6 +231,9 @@ def sentence(error: Exception) -> str:
         return said
     if isinstance(error, MemoRAGError):
         return text.translated(str(error))
+    if isinstance(error, OSError):  # its words may hold the name of a visitor's file
+        logger.warning("Met a %s (%s).", type(error).__name__, error.errno)
+        return text.DISK
     logger.error("Unexpected error", exc_info=error)
     return text.UNEXPECTED
 

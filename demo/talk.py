@@ -74,6 +74,16 @@ def exchange_panels(service: Service, owner: str, exchange: Exchange, number: in
     }
 
 
+def busy() -> Updates:
+    """Return the buttons while an answer is being written."""
+    return {"send": gr.Button(visible=False), "stop": gr.Button(visible=True)}
+
+
+def idle() -> Updates:
+    """Return the buttons while none is."""
+    return {"send": gr.Button(visible=True), "stop": gr.Button(visible=False)}
+
+
 def _evidence(exchange: Exchange, number: int, marks: Sequence[Any], picture: render.Picture | None) -> str:
     shown = render.evidence(exchange.reply.passages, exchange.reply.answer, marks, number, picture)
     return render.about(exchange.question.query, shown) if exchange.reply.passages else shown

@@ -28,6 +28,7 @@ _IN_ENGLISH = (english, english_generators, english_problems)
 _SENTENCES = {ENGLISH: _IN_ENGLISH, CHINESE: (chinese, chinese_generators, chinese_problems, *_IN_ENGLISH)}
 # What has fewer letters of its own is a label, and could be mistaken for a name.
 _TELLING = 10
+_PARTS = 4  # parts of a sentence to be told apart: more would take long in a text made for it
 _LONGEST = 1000  # characters of a sentence; what is longer is none, and comparing it would take time
 # One wish of the header Accept-Language (RFC 9110, 12.5.4): a language, a region or script, and how much it is wanted.
 _WISH = re.compile(r"\s*([a-z]{2,8})(?:-[a-z0-9-]+)?\s*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*)?", re.IGNORECASE)
@@ -94,6 +95,7 @@ def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Return what recognises a sentence, and its Chinese template; the most telling ones first."""
     in_chinese = sentences(CHINESE)
     own = {said: in_chinese[name] for name, said in sentences(ENGLISH).items() if len(_filled(said, {})) >= _TELLING}
+    own = {said: shown for said, shown in own.items() if said.count("{") <= _PARTS}
     known = sorted((ERRORS | own).items(), key=lambda pair: -len(_filled(pair[0], {})))
     return tuple((_pattern(template), said) for template, said in known)
 

@@ -34,8 +34,8 @@ from demo.wiring import named, spoken
 
 logger = logging.getLogger(__name__)
 _QUEUE = 64
-# More wait where they can be told how many are before them; see room.py.
-_ASKED = 40
+# Those that wait are told how many are before them (room.py); each holds one of forty threads while it looks.
+_ASKED = 24
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _INSTANT: dict[str, Any] = {**_PRIVATE, "queue": False}
@@ -75,7 +75,9 @@ def _asking(parts: Parts, page: Page, chats: Chats) -> list[Any]:
     chat, conversation, again = parts["chat"], parts["conversation"], parts["again"]
     answering: dict[str, Any] = {**_PRIVATE, "concurrency_id": "answer", "concurrency_limit": _ASKED}
     answer = does(page.answer)
-    asked = [event(answer, inputs, every, **answering) for event in (parts["question"].submit, parts["send"].click)]
+    # A question that was stopped before it began must not take the place of what is typed later.
+    typed = [inputs[0], gr.State(None), *inputs[2:]]
+    asked = [event(answer, typed, every, **answering) for event in (parts["question"].submit, parts["send"].click)]
     otherwise = [
         chat.example_select(spoken(chats.example), None, again, **_INSTANT),
         chat.retry(spoken(chats.retry), conversation, again, **_INSTANT),
@@ -84,7 +86,7 @@ def _asking(parts: Parts, page: Page, chats: Chats) -> list[Any]:
             spoken(chats.option), [conversation, parts["max_tokens"]], [again, parts["max_tokens"]], **_INSTANT
         ),
     ]
-    asked += [event.then(answer, inputs, every, **answering) for event in otherwise]
+    asked += [event.success(answer, inputs, every, **answering) for event in otherwise]
     # First the cancelling, then what is shown: otherwise a last update of the answer may come after it.
     ended = parts["stop"].click(None, None, None, cancels=asked, **_PRIVATE)
     ended.then(does(page.stopped), conversation, every, **_INSTANT)

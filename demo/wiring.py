@@ -50,7 +50,9 @@ def named(method: Callable[..., Any], parts: Mapping[str, Any]) -> Callable[...,
     speaking = spoken(method)
 
     def sent(updates: Updates) -> dict[Any, Any]:
-        return {parts[name]: update for name, update in updates.items()}
+        found = {parts[name]: update for name, update in updates.items()}
+        # Gradio takes an empty dictionary for missing values, and covers every output with "Error".
+        return found or {next(iter(parts.values())): gr.skip()}
 
     if inspect.isgeneratorfunction(method):
 

@@ -5,10 +5,12 @@ import time
 from dataclasses import replace
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from demo import conversations as conversations_module
 from demo import exports, feedback, messages, text
 from demo.chats import Chats
 from demo.conversations import MOST_CONVERSATIONS, MOST_EXCHANGES, Conversation, Exchange
@@ -20,6 +22,7 @@ from engine.events import Answer, Clue, Mark, Passage, Source, Turn
 PASSAGES = (Passage(1, "Oswin Thrale keeps nine geese.", "mill.txt", 0, 30, page=2, found_by=("question", "geese")),)
 TIMINGS = {"clues": 0.5, "retrieval": 0.1, "first_token": 0.7, "total": 1.0}
 TOKEN = new_token()
+NOW = time.time()
 ME = owner_of(TOKEN, None)
 
 
@@ -32,7 +35,7 @@ def exchange(query="Who keeps geese?", answer="Oswin Thrale. [1]", **changes):
     clues = (Clue("span", "geese"), Clue("draft", "A miller."))
     final = Answer(answer, PASSAGES, clues, TIMINGS, 5, False, marks)
     reply = Reply("done", "Answered", clues, PASSAGES, answer, final, offered=("And the wheel?",))
-    facts = {"question": Question(query, "tide-mill"), "reply": reply, "end": "done", "at": 1.0} | changes
+    facts = {"question": Question(query, "tide-mill"), "reply": reply, "end": "done", "at": NOW} | changes
     return Exchange(**facts)
 
 
@@ -44,7 +47,7 @@ def conversations(idle_service):
 @pytest.fixture
 def kept(conversations):
     """Keep a conversation of two exchanges."""
-    conversation = conversations.begin().put(0, exchange()).put(1, exchange("And why?", "To warn him. [1]", at=2.0))
+    conversation = conversations.begin().put(0, exchange()).put(1, exchange("And why?", "To warn him. [1]", at=NOW + 1))
     return keep(conversations, conversation)
 
 
@@ -103,7 +106,9 @@ def test_conversations_go_with_everything_else_of_their_visitor_and_when_their_t
 ):
     idle_service.sweep()
     assert conversations.all(ME) == [kept]
-    conversations.sweep(time.time() + 1)
+    conversations.sweep(NOW + 0.5)
+    assert [known.exchanges for known in conversations.all(ME)] == [kept.exchanges[1:]], "one by one"
+    conversations.sweep(NOW + 2)
     assert conversations.all(ME) == []
     keep(conversations, kept)
     assert idle_service.delete(ME) == 1
@@ -134,7 +139,7 @@ def test_only_answered_questions_about_the_same_corpus_shape_the_next_one():
 
 
 def test_what_two_pages_ask_in_one_conversation_is_all_kept(conversations, kept):
-    here, there = exchange("Here?", at=3.0), exchange("There?", at=4.0)
+    here, there = exchange("Here?", at=NOW + 2), exchange("There?", at=NOW + 3)
     for asked in (here, there):
         conversations.change(ME, kept.id, lambda known, asked=asked: known.put(None, asked))
     answered = replace(here, end="stopped")
@@ -145,6 +150,13 @@ def test_what_two_pages_ask_in_one_conversation_is_all_kept(conversations, kept)
     assert after.without(here).exchanges == (*kept.exchanges, there)
     assert conversations.change(ME, kept.id, lambda known: replace(known, exchanges=())).exchanges == ()
     assert conversations.all(ME) == [], "of an empty one nothing is kept"
+
+
+def test_an_answer_that_its_server_did_not_finish_is_a_stopped_one(conversations):
+    cut = exchange(end="running", at=conversations_module._BEGAN - 1)
+    now = exchange(end="running", at=conversations_module._BEGAN + 1)
+    kept = keep(conversations, conversations.begin().put(None, cut).put(None, now))
+    assert [known.end for known in conversations.get(ME, kept.id).exchanges] == ["stopped", "running"]
 
 
 # As messages
@@ -175,7 +187,7 @@ def test_an_answer_that_broke_off_says_so_and_waits_for_nothing(end, words):
 
 
 def test_a_judgement_is_shown_at_the_answer_it_was_about(kept):
-    judged = kept.change(exchange(liked=True)).change(exchange("And why?", liked=False, at=2.0))
+    judged = kept.change(exchange(liked=True)).change(exchange("And why?", liked=False, at=NOW + 1))
     assert messages.feedback(judged) == [None, None, "Like", None, None, "Dislike"]
 
 
@@ -224,15 +236,21 @@ def test_a_question_is_taken_back_into_its_box(chats, kept, me, conversations):
 
 
 def test_asking_again_edited_or_what_was_offered(chats, kept, me):
-    assert chats.retry(kept.id, me) == Again("And why?", 1)
-    edited = messages.plain("Who keeps *nine* geese & <more>?")
-    assert chats.edit(kept.id, me, SimpleNamespace(index=0, value=edited)) == Again(
-        "Who keeps *nine* geese & <more>?", 0
-    )
+    assert chats.retry(kept.id, me) == Again("And why?", 1, "tide-mill")
+    edited = r"Who keeps *nine* geese & \{more\}?"
+    assert chats.edit(kept.id, me, SimpleNamespace(index=0, value=edited)) == Again(edited, 0, "tide-mill")
     assert chats.option(kept.id, 256, me, SimpleNamespace(value="And the wheel?")) == (Again("And the wheel?"), 256)
-    assert chats.option(kept.id, 700, me, SimpleNamespace(value=messages.LONGER)) == (Again("And why?", 1), 1024)
-    assert chats.retry("unknown", me) is None
-    assert chats.edit(kept.id, me, SimpleNamespace(index=99, value="x")) is None
+    assert chats.option(kept.id, 700, me, SimpleNamespace(value=messages.LONGER)) == (
+        Again("And why?", 1, "tide-mill"),
+        1024,
+    )
+    for gone in (
+        lambda: chats.retry("unknown", me),
+        lambda: chats.option("unknown", 256, me, SimpleNamespace(value=messages.LONGER)),
+        lambda: chats.edit(kept.id, me, SimpleNamespace(index=99, value="x")),
+    ):
+        with pytest.raises(gr.Error, match=text.NO_CONVERSATION):
+            gone()
 
 
 def test_a_new_conversation_leaves_the_one_before_in_the_list(chats, kept, me, conversations):

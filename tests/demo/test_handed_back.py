@@ -6,8 +6,10 @@ import gradio as gr
 import pytest
 
 from demo import messages, text
+from demo.conversations import Conversation, Exchange
 from demo.identity import owner_of
 from demo.page import Again, Page
+from demo.questions import Question, Reply
 
 HOSTILE = "Who is <img src=x onerror=alert(1)> **b** $$x$$ [a](javascript:alert(2)) & `c`?"
 
@@ -43,7 +45,7 @@ def test_markup_in_a_question_is_shown_as_it_was_typed(ask):
     asked = first["chat"][0]
     assert asked["role"] == "user"
     assert not set("<>*$[]`") & set(re.sub(r"\\.", "", asked["content"])), "each has a backslash before it"
-    assert messages.typed(asked["content"]) == HOSTILE
+    assert re.sub(r"\\(.)", r"\1", asked["content"]).replace("&amp;", "&") == HOSTILE
     assert first["question"] == ""
     shown.close()
 
@@ -120,6 +122,34 @@ def test_a_question_asked_again_leaves_what_is_typed_in_the_box(ask):
     assert first["question"] == gr.skip()
     assert first["again"] is None
     assert "Who grinds" in first["chat"][0]["content"]
+    shown.close()
+
+
+def test_an_answer_is_not_lost_when_asking_it_again_is_stopped_before_its_first_word(ask, conversations):
+    me = owner_of(None, "page")
+    kept = Conversation("A" * 22).put(
+        None, Exchange(Question("Who?", "tide-mill"), Reply("done", "", answer="I."), "done")
+    )
+    kept = conversations.change(me, kept.id, lambda _: kept, is_new=True)
+    shown = ask("", conversation=kept.id, again=Again("Who grinds?", 0))
+    assert "Who grinds" in next(shown)["chat"][0]["content"]
+    shown.close()
+    assert conversations.get(me, kept.id).exchanges == kept.exchanges
+
+
+def test_halves_of_surrogate_pairs_are_no_harm(ask, conversations):
+    shown = ask("\ud83d hello")
+    assert "hello" in next(shown)["chat"][0]["content"]
+    shown.close()
+    assert conversations.all(owner_of(None, "page"))[0].title == "\ufffd hello"
+
+
+def test_a_question_is_answered_also_where_it_cannot_be_kept(ask, idle_service):
+    folder = idle_service.shelf.folder(owner_of(None, "page"))
+    folder.mkdir()
+    (folder / "chats").write_text("in the way")
+    shown = ask("Who grinds the rye?")
+    assert "Who grinds" in next(shown)["chat"][0]["content"]
     shown.close()
 
 

@@ -112,6 +112,20 @@ def test_a_markdown_reader_shows_the_answer_as_it_is(answer):
     assert "".join(token.content for token in tokens if token.type in ("text", "text_special")) == answer
 
 
+def test_an_address_becomes_no_link_by_itself():
+    """A browser's reader would make links of these (GFM, autolinks); each is broken by a backslash that is not shown."""
+    shown = messages.plain("https://evil.example/a www.evil.example WWW.evil.example me@evil.example 12:30 e.g. x")
+    assert shown.split() == [
+        r"https\://evil.example/a",
+        r"www\.evil.example",
+        r"WWW\.evil.example",
+        r"me\@evil.example",
+        "12:30",
+        "e.g.",
+        "x",
+    ]
+
+
 @pytest.mark.parametrize("answer", ["&lt;b&gt;", "&amp;amp;", "&copy; 1893"])
 def test_a_markdown_reader_shows_entities_as_they_are(answer):
     tokens = tokens_of(messages.answer_markdown(answer))
