@@ -141,7 +141,7 @@ COMPARE = "与普通 RAG 对比"
 COMPARE_INFO = "不用记忆再回答一次，并排显示两个回答"
 QUESTION = "您的问题"
 ASK = "提问"
-QUESTION_PLACEHOLDER = "就语料库提问（Shift+Enter 换行）"
+QUESTION_PLACEHOLDER = "就语料库提问"
 CONVERSATION = "对话"
 CONVERSATION_NEW = "新对话"
 CONVERSATION_DELETE = "删除对话"
@@ -214,6 +214,10 @@ KEYS = {
     "?": "显示或隐藏此列表",
 }
 CLOSE = "关闭"
+SURE = {
+    "delete": "要删除您在此服务器上的全部文档、记忆和对话吗？",
+    "delete-conversation": "要删除这个对话吗？",
+}
 
 # Questions to begin with about a visitor's own documents: of the kinds that need the whole text
 OWN_QUESTIONS = (

@@ -148,7 +148,7 @@ COMPARE = "Compare with plain RAG"
 COMPARE_INFO = "Answers the question a second time, without the memory, and shows both answers side by side"
 QUESTION = "Your question"
 ASK = "Ask"
-QUESTION_PLACEHOLDER = "Ask about the corpus (Shift+Enter: new line)"
+QUESTION_PLACEHOLDER = "Ask about the corpus"
 CONVERSATION = "Conversation"
 CONVERSATION_NEW = "New conversation"
 CONVERSATION_DELETE = "Delete conversation"
@@ -221,6 +221,10 @@ KEYS = {
     "?": "show or hide this list",
 }
 CLOSE = "Close"
+SURE = {
+    "delete": "Delete all your documents, memories and conversations on this server?",
+    "delete-conversation": "Delete this conversation?",
+}
 
 # Questions to begin with about a visitor's own documents: of the kinds that need the whole text
 OWN_QUESTIONS = (

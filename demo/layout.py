@@ -12,7 +12,6 @@ from demo.compare import comparison
 from demo.parts import Name, Ticks
 from demo.service import Service
 from demo.talk import COMPARE_TAB
-from engine.documents import ACCEPTED
 
 Parts = dict[str, Any]
 # A sentence of ``english.py`` by name, as a label that the browser translates.
@@ -53,9 +52,7 @@ def _documents(service: Service, say: Say) -> Parts:
             elem_id="corpus",
             allow_custom_value=True,
         ),
-        "files": gr.File(
-            label=say("FILES"), file_count="multiple", file_types=list(ACCEPTED), height=150, elem_id="files"
-        ),
+        "files": gr.File(label=say("FILES"), file_count="multiple", height=150, elem_id="files"),
         "files_hint": gr.HTML("", elem_id="files-hint", padding=False),
         "waiting": Ticks(label=say("WAITING"), visible=False, elem_id="waiting"),
         "cost": gr.HTML("", elem_id="cost", padding=False),
@@ -124,14 +121,21 @@ def _talk(say: Say) -> Parts:
         parts: Parts = {
             "talks": row,
             "conversation": Name(
-                [], label=say("CONVERSATION"), elem_id="conversation", allow_custom_value=True, scale=6, min_width=160
+                [],
+                label=say("CONVERSATION"),
+                show_label=False,
+                container=False,
+                elem_id="conversation",
+                allow_custom_value=True,
+                scale=6,
+                min_width=150,
             ),
             "begin": gr.Button(say("CONVERSATION_NEW"), size="sm", scale=0, min_width=150, elem_id="new-conversation"),
             "forget": gr.Button(
                 say("CONVERSATION_DELETE"), size="sm", scale=0, min_width=150, elem_id="delete-conversation"
             ),
         }
-    parts["exporting"] = gr.HTML("", elem_id="exporting", padding=False)
+        parts["exporting"] = gr.HTML("", elem_id="exporting", padding=False)
     parts["chat"] = gr.Chatbot(
         label=text.TITLE,
         show_label=False,
@@ -152,7 +156,6 @@ def _talk(say: Say) -> Parts:
             max_lines=6,
             max_length=session.QUESTION_CHARACTERS,
             scale=8,
-            autofocus=True,
             elem_id="question",
         )
         parts["send"] = gr.Button(say("ASK"), variant="primary", scale=1, min_width=90, elem_id="ask")

@@ -32,13 +32,9 @@ def talk(conversation: Conversation) -> list[Message]:
 
 
 def feedback(conversation: Conversation) -> list[str | None]:
-    """Return for each of the messages that are no questions how it was judged, as a Chatbot wants it."""
+    """Return how each answer was judged, as a Chatbot wants it: one word for all that stands under a question."""
     words = {None: None, True: "Like", False: "Dislike"}
-    shown: list[str | None] = []
-    for exchange in conversation.exchanges:
-        count = len(exchanged(exchange, 1)) - 1
-        shown += [None] * (count - 1) + [words[exchange.liked]] if count else []
-    return shown
+    return [words[known.liked] for known in conversation.exchanges if len(exchanged(known, 1)) > 1]
 
 
 def exchange_of(conversation: Conversation, index: int) -> int | None:

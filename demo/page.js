@@ -30,6 +30,19 @@
     show(link.getAttribute("href").split("#")[1]);
   });
 
+  // What cannot be taken back is asked before.
+  document.addEventListener(
+    "click",
+    (event) => {
+      const sure = JSON.parse(find("[data-sure]")?.dataset.sure ?? "{}")[event.target.closest?.("button")?.id];
+      if (sure && !confirm(sure)) {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+      }
+    },
+    true,
+  );
+
   // Keys.
   const step = (by) => {
     const cards = [...document.querySelectorAll("#evidence-panel .card")];
@@ -51,12 +64,15 @@
     "[": () => step(-1),
     "]": () => step(1),
     "?": help,
-    n: () => press("#new-conversation"),
+    n: () => {
+      press("#new-conversation");
+      find("#question textarea")?.focus();
+    },
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "Escape" && !find("dialog[open]")) press("#stop");
-    if (isTyping(event.target) || find("dialog[open]")) return;
+    if (isTyping(event.target) || (find("dialog[open]") && event.key !== "?")) return;
     const act = keys[event.key];
     if (!act) return;
     event.preventDefault();
@@ -77,16 +93,67 @@
     const write = navigator.clipboard.writeText.bind(navigator.clipboard);
     navigator.clipboard.writeText = (text) => write(written(text));
   }
+  // What Gradio says in English only, to those who see no picture or wait over one.
+  const CHINESE = [
+    [/^Copy message$/, "复制消息"],
+    [/^Copied message$/, "已复制"],
+    [/^Copy conversation$/, "复制对话"],
+    [/^Copied conversation$/, "已复制"],
+    [/^undo$/i, "撤回"],
+    [/^Liked$/, "已点赞"],
+    [/^Disliked$/, "已点踩"],
+    [/^Reset to default value$/, "恢复默认值"],
+    [/^Click to upload or drop files$/, "点击或拖放以上传文件"],
+    [/^chatbot conversation$/, "对话"],
+    [/^Gradio footer navigation$/, "页脚"],
+    [/^Select example (\d+): /, "示例 $1："],
+    [/^bot's message: /, "回答："],
+    [/^user's message: /, "问题："],
+    [/^number input for /, "数值："],
+    [/^range slider for /, "滑块："],
+  ];
+  const inChinese = (said) => CHINESE.reduce((words, [english, chinese]) => words.replace(english, chinese), said);
+  const translate = (element, name) => {
+    const said = element.getAttribute(name);
+    if (said && said !== inChinese(said)) element.setAttribute(name, inChinese(said));
+  };
   const tidy = () => {
+    if (/^zh/i.test(navigator.language)) {
+      document.querySelectorAll("[aria-label]").forEach((element) => translate(element, "aria-label"));
+      document.querySelectorAll("[title]").forEach((element) => translate(element, "title"));
+    }
     document.querySelectorAll("#chat [data-testid='bot'], #chat [data-testid='user']").forEach((message) => {
       const label = message.getAttribute("aria-label") ?? "";
       if (label !== written(label)) message.setAttribute("aria-label", written(label));
     });
+    // The arrow of a thought is part of a button already, and has no name of its own.
+    document.querySelectorAll("#chat .thought-group > [role='button'] button:not([aria-hidden])").forEach((arrow) => {
+      arrow.ariaHidden = "true";
+      arrow.tabIndex = -1;
+    });
+    find("#files input[type='file']")?.setAttribute("accept", ".txt,.pdf,.docx");
     document.querySelectorAll("#chat textarea:not([data-written])").forEach((box) => {
       box.dataset.written = "";
       box.value = written(box.value);
       box.dispatchEvent(new Event("input", { bubbles: true }));
     });
+  };
+  // On a phone, the cursor in the question would push the beginning of the page out of sight.
+  let isBegun = false;
+  const begin = () => {
+    const box = find("#question textarea");
+    if (isBegun || !box) return;
+    isBegun = true;
+    if (matchMedia("(min-width: 901px)").matches) box.focus({ preventScroll: true });
+  };
+  // When an answer is done, the first passage that it cites comes into view, unless one is being looked at.
+  let isAnswering = false;
+  const settle = () => {
+    const was = isAnswering;
+    isAnswering = find("#stop") !== null;
+    const [panel, card] = [find("#evidence-panel"), find("#evidence-panel .card:not(.unused)")];
+    if (!was || isAnswering || !panel || !card || panel.scrollTop > 0) return;
+    panel.scrollTop = card.getBoundingClientRect().top - panel.getBoundingClientRect().top - 12;
   };
   let isWaiting = false;
   new MutationObserver(() => {
@@ -94,6 +161,8 @@
     isWaiting = true;
     setTimeout(() => {
       isWaiting = false;
+      begin();
+      settle();
       tidy();
     }, 200);
   }).observe(document.documentElement, { childList: true, subtree: true });

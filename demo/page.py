@@ -109,7 +109,9 @@ class Page:
             time.sleep(0.02)
         found = self.service.conversations.get(visitor.name, conversation)
         shown = talk.spoken(found) if found is not None else {}
-        return {**shown, "status": render.status(text.STOPPED), **talk.idle()}
+        is_empty = found is not None and not found.exchanges[-1].reply.answer
+        line = text.NOTHING_WRITTEN if is_empty else text.STOPPED
+        return {**shown, "status": render.status(line), **talk.idle()}
 
 
 class _Run:

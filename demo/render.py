@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Literal
@@ -37,10 +38,11 @@ def links(label: str, addresses: Mapping[str, str]) -> str:
 
 
 def keys() -> str:
-    """Return the button that opens the list of keys, and that list."""
+    """Return the button that opens the list of keys, that list, and what is asked before something is deleted."""
     rows = "".join(f"<tr><td><kbd>{key}</kbd></td><td>{escape(does)}</td></tr>" for key, does in text.KEYS.items())
+    sure = escape(json.dumps(text.SURE))
     return (
-        f'<button type="button" class="keys" data-keys aria-label="{escape(text.KEYS_TITLE)}" '
+        f'<button type="button" class="keys" data-keys data-sure="{sure}" aria-label="{escape(text.KEYS_TITLE)}" '
         f'title="{escape(text.KEYS_TITLE)}">?</button>'
         f'<dialog aria-label="{escape(text.KEYS_TITLE)}"><h4>{escape(text.KEYS_TITLE)}</h4><table class="facts">{rows}'
         f'</table><form method="dialog"><button>{escape(text.CLOSE)}</button></form></dialog>'
@@ -142,7 +144,7 @@ def memory(
     )
     rows = {
         text.CORPUS: title,
-        text.LANGUAGE: stats["language"],
+        text.LANGUAGE: text.LANGUAGES.get(str(stats["language"]).partition("-")[0], stats["language"]),
         text.TEXT: text.TEXT_SIZE.format(tokens=about["context_tokens"], chunks=about["chunks"]),
         text.MEMORY: text.MEMORY_SIZE.format(tokens=about["memory_tokens"], size=size),
     }

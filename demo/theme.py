@@ -23,6 +23,8 @@ CONTRAST = {
     "button_primary_background_fill_hover": "*primary_800",
     "button_primary_background_fill_dark": "*primary_700",
     "color_accent": "*primary_700",
+    "input_border_color_focus": "*primary_500",
+    "input_border_color_focus_dark": "*primary_500",
 }
 
 _HERE = Path(__file__).parent

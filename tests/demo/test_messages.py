@@ -113,7 +113,7 @@ def test_a_markdown_reader_shows_the_answer_as_it_is(answer):
 
 
 def test_an_address_becomes_no_link_by_itself():
-    """A browser's reader would make links of these (GFM, autolinks); each is broken by a backslash that is not shown."""
+    """A browser's reader would make links of these (GFM, autolinks); a backslash that is not shown prevents it."""
     shown = messages.plain("https://evil.example/a www.evil.example WWW.evil.example me@evil.example 12:30 e.g. x")
     assert shown.split() == [
         r"https\://evil.example/a",

@@ -110,8 +110,20 @@ def browser():
         running = playwright.chromium.launch(
             executable_path=chromium, args=[*quiet, "--disable-component-update", "--disable-sync"]
         )
+        running.new_context = _agreeing(running.new_context)
         yield running
         running.close()
+
+
+def _agreeing(new_context):
+    """Say yes to what the page asks before it deletes something."""
+
+    def agreeing(**options):
+        context = new_context(**options)
+        context.on("dialog", lambda dialog: dialog.accept())
+        return context
+
+    return agreeing
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def test_stop_keeps_what_was_written_and_the_page_goes_on(page):
     page.wait_for_selector(".card", timeout=PATIENCE)
     page.wait_for_function("() => document.querySelectorAll('#chat .message').length > 1")
     page.click("#stop")
-    status(page, text.STOPPED, 3000)
+    status(page, "Stopped", 3000)
     shot(page, "stopped")
     assert "Tell the whole story" in page.inner_text("#chat")
     page.locator("#max-tokens input[type=number]").fill("30")

@@ -60,7 +60,7 @@ def test_stop_ends_the_second_answer_and_keeps_the_first(page):
     ask(page, "Tell the whole story of the seven years in great detail.")
     page.wait_for_selector(".side:nth-child(2) .said", timeout=PATIENCE)
     page.click("#stop")
-    status(page, text.STOPPED, 3000)
+    status(page, "Stopped", 3000)
     assert page.locator(".side:first-child .said").inner_text().strip()
     assert page.locator(".side:nth-child(2) .said").inner_text().strip()
     assert not page.locator(".side .unfinished").is_visible()
