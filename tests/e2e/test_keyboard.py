@@ -115,9 +115,15 @@ def test_a_phone_is_opened_at_the_top_of_the_page(browser, app):
 
 def test_from_an_own_document_to_the_passage_that_answers_with_keys_alone(page):
     step(page, "Shift+Tab", "#files button")
-    with page.expect_file_chooser() as chooser:
+    chosen = []
+    page.on("filechooser", chosen.append)
+    # On a loaded machine, a browser takes a key that was pressed long ago for none of the visitor's.
+    for _ in range(3):
         page.keyboard.press("Enter")
-    chooser.value.set_files(str(DATA / "lighthouse.pdf"))
+        page.wait_for_timeout(3000)
+        if chosen:
+            break
+    chosen[0].set_files(str(DATA / "lighthouse.pdf"))
     page.wait_for_selector("#memorise:not([disabled])")
     step(page, "Tab", "#memorise")
     page.keyboard.press("Enter")
