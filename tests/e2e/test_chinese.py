@@ -6,7 +6,7 @@ import pytest
 
 from demo import text
 from tests.e2e.conftest import ARTIFACTS
-from tests.e2e.test_conversation import PATIENCE, answered, opened, questions, shot, status
+from tests.e2e.test_talking import PATIENCE, answered, opened, questions, shot, status
 
 pytestmark = [pytest.mark.models, pytest.mark.browser]
 HAN = re.compile("[\u4e00-\u9fff]")

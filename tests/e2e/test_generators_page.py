@@ -8,7 +8,7 @@ import pytest
 from demo import text
 from demo.identity import COOKIE
 from tests.e2e.conftest import ARTIFACTS
-from tests.e2e.test_conversation import PATIENCE, answered, answers, ask, opened, shot, status
+from tests.e2e.test_talking import PATIENCE, answered, answers, ask, opened, shot, status
 from tests.openai_server import KEY, openai_server
 
 pytestmark = [pytest.mark.models, pytest.mark.browser]

@@ -6,7 +6,7 @@ import pytest
 
 from demo import text
 from tests.e2e.conftest import ARTIFACTS
-from tests.e2e.test_conversation import PATIENCE, answered, has_questions, opened, shot, status
+from tests.e2e.test_talking import PATIENCE, answered, has_questions, opened, shot, status
 
 pytestmark = [pytest.mark.models, pytest.mark.browser]
 DATA = Path(__file__).resolve().parents[1] / "data"
