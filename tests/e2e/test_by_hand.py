@@ -23,25 +23,29 @@ def by_hand(app, name, *data):
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "../app.py", "x" * 5000])
 def test_a_made_up_path_reads_no_file_of_the_server(app, path):
-    said = by_hand(app, "memorize", [{"path": path}], "", "")
+    said = by_hand(app, "memorize", [{"path": path}], "", "", "", "")
     assert "was not uploaded here" in said
     assert "root:" not in said
 
 
 def test_a_file_that_is_given_by_an_address_is_not_fetched(app):
     file = {"path": "https://example.org/a.txt", "meta": {"_type": "gradio.FileData"}}
-    assert "upload the file itself" in by_hand(app, "memorize", [file], "", "")
+    assert "upload the file itself" in by_hand(app, "memorize", [file], "", "", "", "")
 
 
 @pytest.mark.parametrize(
     ("name", "data"),
     [
-        ("memorize", (5, "", "")),
-        ("memorize", ([], None, "")),
-        ("memorize", ([], "harry-potter", ["x"])),
+        ("memorize", (5, "", "", "", "")),
+        ("memorize", ([], None, "", "", "")),
+        ("memorize", ([], "harry-potter", ["x"], "", "")),
+        ("memorize", ([], "", "", 5, "")),
+        ("memorize", ([], "", "", "A word.", ["x"])),
         ("connect", (["openai"], "m", "k", "")),
         ("connect", ("openai", "m", 5, "")),
-        ("ask", (None, "harry-potter", "local", 0, 20, "rag", False)),
+        ("ask", (None, "harry-potter", "local", 0, 20, "rag", False, [])),
+        ("ask", ("Who?", "harry-potter", "local", 0, 20, "rag", False, 5)),
+        ("evidence", (None, "harry-potter", "rag", [])),
     ],
 )
 def test_what_is_of_the_wrong_type_gets_one_clear_sentence(app, name, data):
@@ -62,7 +66,7 @@ def test_another_sites_script_sees_nothing_of_the_visitor(app):
         assert visitor.get("/").headers["cache-control"] == "private, no-store"
         (path,) = visitor.post("/gradio_api/upload", files={"files": ("mine.txt", b"A word or two.")}).json()
         file = {"path": path, "orig_name": "mine.txt", "meta": {"_type": "gradio.FileData"}}
-        visitor.post("/gradio_api/call/memorize", json={"data": [[file], "", ""]})
+        visitor.post("/gradio_api/call/memorize", json={"data": [[file], "", "", "", ""]})
 
         def titles(**headers):
             answer = visitor.post("/gradio_api/run/corpora", json={"data": []}, headers=headers)

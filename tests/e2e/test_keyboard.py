@@ -116,7 +116,7 @@ def test_a_phone_is_opened_at_the_top_of_the_page(browser, app):
 def test_from_an_own_document_to_the_passage_that_answers_with_keys_alone(page):
     step(page, "Shift+Tab", "#files button")
     chosen = []
-    page.on("filechooser", chosen.append)
+    page.on("filechooser", lambda chooser: chosen.append(chooser))
     # On a loaded machine, a browser takes a key that was pressed long ago for none of the visitor's.
     for _ in range(3):
         page.keyboard.press("Enter")
