@@ -181,7 +181,7 @@ def test_a_long_text_can_be_asked_while_the_rest_is_made(keeping, send, long, un
     first = keeping.pipeline(corpus, "anna").memorized.missing
     assert "vectors" in first
     assert not job.snapshot().is_over
-    assert keeping.uploads.of("anna") == [], "its text is in the bundle"
+    until(lambda: keeping.uploads.of("anna") == [], what="its text is in the bundle, so that the file is deleted")
     assert job.wait(60)
     assert keeping.pipeline(corpus, "anna").memorized.missing == ()
 
