@@ -42,6 +42,7 @@ def manifest_of(held: Memorized, kind: str, model: Model | Agent, encoder: Encod
         "chunking": {"tokens": held.chunk_size, "tokenizer": encoder.name},
         "versions": _versions(),
         "stats": held.stats,
+        "held_bytes": held.nbytes,
         "missing": list(held.missing),
     }
 
@@ -54,9 +55,26 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def misfit(manifest: Mapping[str, Any], kind: str, encoder: Encoder) -> str | None:
+    """Return why a bundle cannot be used by this kind of pipeline with this retriever; None where it can."""
+    try:
+        made, name = _text(manifest["kind"]), _text(manifest["retriever"]["name"])
+        fingerprint = _text(manifest["retriever"]["fingerprint"])
+    except (KeyError, TypeError):
+        return "has a manifest that does not hold what it should; memorise the text again"
+    if made != kind:
+        return f"was made by {made!r}, not by {kind!r}; memorise again"
+    if fingerprint != encoder.fingerprint:
+        return (
+            f"was made with the retriever {name} ({fingerprint}), but {encoder.name} ({encoder.fingerprint}) is in "
+            "use; load it with the first, or memorise the text again"
+        )
+    return None
+
+
 @dataclass(frozen=True)
 class Contents:
-    """What a bundle holds beside its tensors, and by whom it was made. Models are (name, fingerprint)."""
+    """What a bundle holds beside its tensors, and by which models it was made: (name, fingerprint)."""
 
     kind: str
     language: str
@@ -71,20 +89,9 @@ class Contents:
     chunks: tuple[Chunk, ...]
     gists: tuple[Gist, ...]
 
-    def check_made_by(self, name: str, kind: str, encoder: Encoder) -> None:
-        """Raise BundleError, naming both, unless the bundle was made by this kind of pipeline and this retriever."""
-        if self.kind != kind:
-            raise BundleError(f"The bundle {name!r} was made by {self.kind!r}, not by {kind!r}; memorise again.")
-        made, fingerprint = self.retriever
-        if fingerprint != encoder.fingerprint:
-            raise BundleError(
-                f"The bundle {name!r} was made with the retriever {made} ({fingerprint}), but {encoder.name} "
-                f"({encoder.fingerprint}) is in use; load it with the first, or memorise the text again."
-            )
-
 
 def contents_of(bundle: Bundle, name: str) -> Contents:
-    """Return what a bundle holds.
+    """Return what a bundle holds, whoever made it.
 
     Raises:
         BundleError: it does not hold what it should, or its parts do not belong together.

@@ -31,6 +31,8 @@ FLASH_ATTENTION = "flash_attention_2"
 SDPA = "sdpa"
 # Vertical-slash attention: (query, key, value [1, heads, n, dim], verticals, slashes [1, heads, count]) -> output.
 SparseKernel = Callable[..., "torch.Tensor"]
+# Of what is free beside the models, the part that corpora which are held may take, and what they may take anyway.
+_HELD_SHARE, _LEAST_HELD = 4, 2**28
 # Taken for free memory in bytes where a system does not say.
 _ASSUMED_FREE = 2 * 2**30
 
@@ -98,6 +100,13 @@ class Hardware:
         if self.device == "mps":
             return max(0, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
         return cpu_free_bytes()
+
+    def held_bytes(self) -> int:
+        """Return how many bytes corpora may take together that are held for questions; to ask once models are loaded.
+
+        Their texts and indexes lie in main memory, their memories on the device: what has less room decides.
+        """
+        return max(_LEAST_HELD, min(cpu_free_bytes(), self.free_bytes()) // _HELD_SHARE)
 
     def __str__(self) -> str:
         return "; ".join(self.reasons)

@@ -210,18 +210,20 @@ class Holder:
         print_stats: bool = False,
         on_progress: OnProgress | None = None,
         stop: Stop | None = None,
+        lazily: bool = False,
     ) -> None:
         """Load a bundle. For another memory model than it was made with, the memory is read anew from its gists.
 
-        It takes the same time however large the memory is: the checksum of the memory's file is computed beside other
-        work. Damage that shows later is raised as BundleError by questions, ``add``, ``remove`` and ``save``.
+        ``lazily``, that is left to ``complete``; questions are answered without clues until then. Loading takes the
+        same time however large the memory is: the checksum of its file is computed beside other work. Damage
+        that shows later is raised as BundleError by questions, ``add``, ``remove`` and ``save``.
 
         Raises:
             BundleError: it is missing, damaged, or made by another pipeline or retriever; what was held stays.
             ContextLengthError: ``MemoRAG`` only: the text does not fit the window of the memory model in use.
         """
         with self._changing:
-            self._held = self.memorizer.load(Path(save_dir), on_progress, stop)
+            self._held = self.memorizer.load(Path(save_dir), on_progress, stop, lazily)
             self._say(print_stats)
 
     def _holding(self, documents: tuple[Document, ...], stop: Stop | None) -> Memorized:

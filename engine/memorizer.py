@@ -19,7 +19,7 @@ import numpy as np
 from engine import storage
 from engine.agent import Agent
 from engine.agent_memory import AgentMemory
-from engine.bundle import contents_of, manifest_of, pack
+from engine.bundle import contents_of, manifest_of, misfit, pack
 from engine.checkpoint import Checkpoint
 from engine.chunking import Chunk, split
 from engine.documents import Document
@@ -140,10 +140,12 @@ class Memorizer(ABC):
         """Return what is held with its gists and memory."""
         documents, prompts = held.documents, held.prompts
         first = len(parts.documents) if parts.memory.is_memorized else 0  # else not even they have gists
-        share = _length(documents[first:]) / _length(documents)
-        found = self._gists(documents[first:], share, prompts, work.on_progress, work.stop)
-        made = [replace(gist, document=gist.document + first) for gist in found]
-        gists = tuple(self._within_budget([*parts.gists, *made], prompts, work.on_progress, work.stop))
+        made: Sequence[Gist] = held.gists  # a bundle may bring them without the memory
+        if not made:
+            share = _length(documents[first:]) / _length(documents)
+            found = self._gists(documents[first:], share, prompts, work.on_progress, work.stop)
+            made = [*parts.gists, *(replace(gist, document=gist.document + first) for gist in found)]
+        gists = tuple(self._within_budget(made, prompts, work.on_progress, work.stop))
         memory = parts.memory
         memory.memorize(self._memory_text(documents, gists), prompts, work.on_progress, work.stop)
         return replace(held, gists=gists, memory=memory)
@@ -209,10 +211,13 @@ class Memorizer(ABC):
         vectors = storage.tensor(held.dense.index.halves())
         storage.write(folder, manifest, values, tensors | {"vectors": vectors}, memory)
 
-    def load(self, folder: Path, on_progress: OnProgress | None = None, stop: Stop | None = None) -> Memorized:
+    def load(
+        self, folder: Path, on_progress: OnProgress | None = None, stop: Stop | None = None, lazily: bool = False
+    ) -> Memorized:
         """Read a bundle. One of another memory model, or of other prompts, is read anew from its gists (or its text).
 
-        The checksum of the memory's file may still be unknown then: what is held tells (``Memorized.check``).
+        ``lazily``, a memory that must be read anew is missing at first, so that loading takes no time: ``complete``
+        reads it. The checksum of the memory's file may still be unknown then: what is held tells (``Memorized.check``).
 
         Raises:
             BundleError: it is missing, damaged, or made by another pipeline or retriever.
@@ -220,29 +225,23 @@ class Memorizer(ABC):
         """
         bundle, name = storage.read(folder), folder.resolve().name
         made = contents_of(bundle, name)
-        made.check_made_by(name, self.kind, self.encoder)
+        if (problem := misfit(bundle.manifest, self.kind, self.encoder)) is not None:
+            raise BundleError(f"The bundle {name!r} {problem}.")
         dense, memory, prompts = DenseRetriever(self.encoder), self._empty_memory(), prompts_for(made.language)
         dense.restore(bundle.index["vectors"].numpy())
-        gists, same = made.gists, (made.memory_model[1], made.prompts) == (self.model.fingerprint, prompts.digest)
-        if "memory" in made.missing:
-            bundle = replace(bundle, memory=None, verification=None)
-        elif same and bundle.memory is not None and isinstance(memory, Memory):
+        is_same = (made.memory_model[1], made.prompts) == (self.model.fingerprint, prompts.digest)
+        is_made, verification = "memory" not in made.missing, None
+        if is_made and is_same and bundle.memory is not None and isinstance(memory, Memory):
             memory.restore(bundle.memory, prompts)
-        else:
-            logger.info("The memory of the bundle is read anew for %s.", self.model.name)
-            bundle = replace(bundle, memory=None, verification=None)  # that file is no longer of interest
-            gists = tuple(self._within_budget(gists, prompts, on_progress, stop))
-            text = self._memory_text(made.documents, gists)
-            if not text.strip():
-                raise BundleError(
-                    f"The bundle {name!r} holds no gists to read the memory from; memorise the text again."
-                )
-            memory.memorize(text, prompts, on_progress, stop)
+            verification = bundle.verification
         told = (on_progress, stop)
-        held = hold(made.documents, made.chunks, gists, made.language, memory, dense, made.chunk_size, *told)
-        held = replace(held, verification=bundle.verification)
+        held = hold(made.documents, made.chunks, made.gists, made.language, memory, dense, made.chunk_size, *told)
+        held = replace(held, verification=verification)
         held.check()
-        return held
+        if memory.is_memorized or lazily or not is_made:
+            return held
+        logger.info("The memory of the bundle is read anew for %s.", self.model.name)
+        return self._remembered(held, self._kept(None, ()), Work(on_progress, stop))
 
     def _kept(self, known: Memorized | None, without: Collection[int]) -> Parts:
         """Return the parts of what is known, less the documents in ``without``, numbered anew."""

@@ -7,6 +7,7 @@ README; an unreadable value is refused in words, never replaced silently.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from engine.hardware import DEVICES
 
 N = TypeVar("N", int, float)
 
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
 WEIGHTS = ("auto", "exact")
 VARIABLES: Mapping[str, str] = {
     "MEMORAG_MODEL": "memory model and local generator: auto, a Hub name or a folder",
@@ -30,6 +32,8 @@ VARIABLES: Mapping[str, str] = {
     "MEMORAG_MAX_FILE_MB": "largest accepted file in MB (default 200)",
     "MEMORAG_VISITOR_MB": "most that the documents of one visitor may take on disk, in MB (default 1000)",
     "MEMORAG_UPLOAD_HOURS": "hours until a visitor's documents are deleted (default 24)",
+    "MEMORAG_CORPORA": "ready-made corpora to offer: their names with commas between them (default: all)",
+    "MEMORAG_CORPORA_REPO": "Hub dataset to pull ready-made corpora from at start: OWNER/NAME or OWNER/NAME@REVISION",
     "HF_TOKEN": "token for private or gated models on the Hub",
 }
 
@@ -65,6 +69,8 @@ class Settings:
     max_file_mb: int = 200
     visitor_mb: int = 1000
     upload_hours: float = 24.0
+    corpora: tuple[str, ...] = ()
+    corpora_repo: str = ""
     hf_token: Secret = NO_SECRET
     on_spaces: bool = False
 
@@ -111,6 +117,8 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: obje
         "max_file_mb": env.get("MEMORAG_MAX_FILE_MB"),
         "visitor_mb": env.get("MEMORAG_VISITOR_MB"),
         "upload_hours": env.get("MEMORAG_UPLOAD_HOURS"),
+        "corpora": env.get("MEMORAG_CORPORA"),
+        "corpora_repo": env.get("MEMORAG_CORPORA_REPO"),
         "hf_token": env.get("HF_TOKEN"),
     }
     known = {field.name for field in fields(Settings)}
@@ -130,6 +138,8 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: obje
         max_file_mb=_number("max_file_mb", given.get("max_file_mb", 200), int, 1, 2048),
         visitor_mb=_number("visitor_mb", given.get("visitor_mb", 1000), int, 1, 2**20),
         upload_hours=_number("upload_hours", given.get("upload_hours", 24.0), float, 0.01, 24.0 * 365),
+        corpora=tuple(name.strip() for name in str(given.get("corpora", "")).split(",") if name.strip()),
+        corpora_repo=_repository(str(given.get("corpora_repo", "")).strip()),
         hf_token=Secret(given.get("hf_token", "")),
         on_spaces=on_spaces,
     )
@@ -138,6 +148,14 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: obje
 def _one_of(name: str, value: str, accepted: tuple[str, ...]) -> str:
     if value not in accepted:
         raise InputError(f"The setting {name!r} is {value!r}; accepted are {', '.join(accepted)}.")
+    return value
+
+
+def _repository(value: str) -> str:
+    if value and not _REPOSITORY.fullmatch(value):
+        raise InputError(
+            f"The setting 'corpora_repo' is {value!r}; give a dataset on the Hub as OWNER/NAME or OWNER/NAME@REVISION."
+        )
     return value
 
 

@@ -20,7 +20,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +73,7 @@ def write(
         if memory is not None:
             save_file(memory, partial / MEMORY)
         files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in partial.iterdir()}
-        whole = {"format": FORMAT, **manifest, "files": files}
-        _write_text(partial / MANIFEST, json.dumps(whole | {"sha256": _sum_of(whole)}, indent=1))
+        _write_manifest(partial, {"format": FORMAT, **manifest, "files": files})
         _swap(partial, folder)
     except (OSError, SafetensorError) as error:  # of a full disk, each library says it in its own way
         reason = getattr(error, "strerror", None) or error
@@ -132,6 +131,43 @@ def read(folder: Path) -> Bundle:
     return Bundle(manifest, chunks, index, memory, verification)
 
 
+def verify(folder: Path, skip: Collection[str] = ()) -> dict[str, Any]:
+    """Compare every file of a bundle with what it was when it was saved, those named in ``skip`` apart.
+
+    Returns its manifest.
+
+    Raises:
+        BundleError: as ``read``.
+    """
+    folder = folder.resolve()
+    manifest = read_manifest(folder)
+    try:
+        for name, facts in manifest["files"].items():
+            if name not in (CHUNKS, INDEX, MEMORY):
+                raise ValueError("a file that no bundle has")
+            if name not in skip:
+                compare_size(folder / name, (folder / name).stat().st_size, int(facts["bytes"]))
+                compare_sum(folder / name, _sha256(folder / name), str(facts["sha256"]))
+        if not {CHUNKS, INDEX} <= manifest["files"].keys():
+            raise ValueError("no texts")
+    except _UNREADABLE as error:
+        raise BundleError(f"The bundle {folder.name!r} is incomplete or damaged; memorise the text again.") from error
+    return manifest
+
+
+def without_memory(folder: Path) -> None:
+    """Take the memory out of a bundle; it is read anew from the gists where it is needed.
+
+    Raises:
+        BundleError: there is no bundle.
+        OSError: the folder cannot be changed.
+    """
+    manifest = read_manifest(folder)
+    manifest["files"].pop(MEMORY, None)
+    _write_manifest(folder, manifest)
+    (folder / MEMORY).unlink(missing_ok=True)
+
+
 def _content(path: Path, size: int, checksum: str) -> bytes:
     """Return what a file holds, after comparing its size (bytes) and SHA-256 sum (hex) with those it was saved with."""
     compare_size(path, path.stat().st_size, size)
@@ -185,6 +221,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def _sum_of(manifest: Mapping[str, Any]) -> str:
     """Return the checksum of a manifest's values, whatever their order."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    _write_text(folder / MANIFEST, json.dumps({**manifest, "sha256": _sum_of(manifest)}, indent=1))
 
 
 def _write_text(path: Path, text: str) -> None:

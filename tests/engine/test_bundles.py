@@ -179,12 +179,62 @@ def test_chunks_that_cannot_be_are_refused(tiny, bundle, chunk):
         tiny.fork().load(bundle)
 
 
-def test_a_bundle_without_gists_is_refused_where_they_are_needed(tiny, bundle):
+def test_gists_that_a_bundle_lacks_are_made_where_they_are_needed(tiny, bundle):
     read = storage.read(bundle)
     manifest = {k: v for k, v in read.manifest.items() if k != "files"} | {"prompts": "0" * 16}
     storage.write(bundle, manifest, {**read.chunks, "gists": []}, read.index, read.memory)
-    with pytest.raises(BundleError, match="holds no gists"):
-        tiny.fork().load(bundle)
+    opened = tiny.fork()
+    opened.load(bundle)
+    assert opened.memorized.gists == tiny.memorized.gists
+    assert opened.memorized.missing == ()
+
+
+def test_a_memory_that_has_to_be_read_anew_can_be_left_for_later(tiny, tmp_path):
+    tiny.save(tmp_path / "small", with_memory=False)
+    opened, ready = tiny.fork(), []
+    opened.load(tmp_path / "small", lazily=True)
+    assert opened.memorized.missing == ("memory",)
+    assert opened.memorized.gists == tiny.memorized.gists
+    assert isinstance(opened(QUESTION, max_new_tokens=4), str)
+    opened.complete(tmp_path / "whole", on_ready=lambda: ready.append(opened.memorized.missing))
+    assert ready[-1] == ()
+    assert opened.memorized.gists == tiny.memorized.gists
+    assert opened.stats == tiny.stats
+    again = tiny.fork()
+    again.load(tmp_path / "whole", lazily=True)
+    assert again.memorized.missing == ()
+
+
+def test_a_bundle_that_has_its_memory_is_loaded_whole_also_lazily(tiny, bundle):
+    opened = tiny.fork()
+    opened.load(bundle, lazily=True)
+    assert opened.memorized.missing == ()
+
+
+def test_the_bytes_held_are_told_beforehand(tiny, bundle):
+    assert storage.read_manifest(bundle)["held_bytes"] == tiny.memorized.nbytes
+
+
+@pytest.mark.parametrize("name", [storage.CHUNKS, storage.INDEX, storage.MEMORY])
+def test_every_file_of_a_bundle_is_compared_with_what_was_saved(bundle, name):
+    assert storage.verify(bundle)["files"].keys() == {storage.CHUNKS, storage.INDEX, storage.MEMORY}
+    damaged = bundle / name
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    with pytest.raises(BundleError, match=name):
+        storage.verify(bundle)
+    storage.verify(bundle, skip=[name])
+    damaged.unlink()
+    with pytest.raises(BundleError, match="incomplete or damaged"):
+        storage.verify(bundle)
+
+
+def test_the_memory_can_be_taken_out_of_a_bundle(tiny, bundle):
+    storage.without_memory(bundle)
+    assert not (bundle / storage.MEMORY).exists()
+    storage.verify(bundle)
+    opened = tiny.fork()
+    opened.load(bundle)
+    assert opened.stats == tiny.stats
 
 
 def test_what_a_caller_raises_while_a_bundle_is_loaded_is_its_own(tiny, tmp_path):

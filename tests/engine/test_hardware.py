@@ -293,6 +293,14 @@ def test_free_memory_is_assumed_where_a_system_says_nothing(system):
     assert system() == 2 * 2**30
 
 
+def test_corpora_may_take_a_part_of_what_is_free_and_a_little_in_any_case(monkeypatch):
+    here = detect("cpu")
+    assert 0 < here.held_bytes() < 0.3 * psutil.virtual_memory().available
+    for free, held in ((8 * 2**30, 2 * 2**30), (0, 2**28)):
+        monkeypatch.setattr("engine.hardware.cpu_free_bytes", lambda free=free: free)
+        assert here.held_bytes() == held
+
+
 def test_free_memory_of_this_machine_is_what_others_measure():
     found = detect("cpu").free_bytes()
     assert 0 < found < 1.1 * psutil.virtual_memory().available

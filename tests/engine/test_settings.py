@@ -34,6 +34,8 @@ def test_every_variable_is_read():
         "MEMORAG_MAX_FILE_MB": "50",
         "MEMORAG_VISITOR_MB": "300",
         "MEMORAG_UPLOAD_HOURS": "0.5",
+        "MEMORAG_CORPORA": " harry-potter, handbook ,",
+        "MEMORAG_CORPORA_REPO": "someone/corpora@v1",
         "HF_TOKEN": "hf_secret",
     }
     assert set(given) == set(VARIABLES)
@@ -49,6 +51,8 @@ def test_every_variable_is_read():
         max_file_mb=50,
         visitor_mb=300,
         upload_hours=0.5,
+        corpora=("harry-potter", "handbook"),
+        corpora_repo="someone/corpora@v1",
         hf_token=Secret("hf_secret"),
     )
 
@@ -85,6 +89,8 @@ def test_a_flag_wins_over_a_variable_and_none_means_not_given():
         ("MEMORAG_MAX_FILE_MB", "-1", "1 to 2048"),
         ("MEMORAG_VISITOR_MB", "0", "1 to"),
         ("MEMORAG_UPLOAD_HOURS", "nan", "0.01 to"),
+        ("MEMORAG_CORPORA_REPO", "corpora", "OWNER/NAME@REVISION"),
+        ("MEMORAG_CORPORA_REPO", "https://huggingface.co/datasets/a/b", "OWNER/NAME@REVISION"),
         ("MEMORAG_UPLOAD_HOURS", "soon", "0.01 to"),
         ("MEMORAG_DEVICE", "tpu", "auto, cpu, "),
     ],
