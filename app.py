@@ -31,7 +31,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Run the demo until it is interrupted; return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    for chatty in ("httpx", "faiss.loader", "sentence_transformers"):
+    for chatty in ("httpx", "httpx2", "faiss.loader", "sentence_transformers"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
@@ -39,8 +39,10 @@ def main() -> int:
     except MemoRAGError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    from demo.collecting import collect_rarely
     from demo.sweeping import INCOMING
 
+    collect_rarely()  # before all that is large is imported; until the models are loaded
     # On the disk where they will be kept: taking them in then is a change of names, not a copy.
     os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.cache_dir / INCOMING))
     from demo.service import Service

@@ -56,7 +56,7 @@ class Api:
                     "title": title,
                     "ready": self.service.is_open(corpus),
                     "mine": entry is None,
-                    "description": entry.description if entry else "",
+                    "description": entry.manifest.description if entry else "",
                     "questions": list(entry.questions) if entry else [],
                 }
             )

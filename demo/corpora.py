@@ -1,222 +1,236 @@
-"""The catalogue of ready-made corpora: one folder each under ``cached_corpora``, with a manifest and texts.
+"""The command line of the catalogue: what there is, one's own texts in it, and bundles from and to the Hub.
 
     python -m demo.corpora list
-    python -m demo.corpora build harry-potter my_books/*.txt     memorise your own copies under the same entry
-    python -m demo.corpora remove harry-potter                   back to the text that ships with the project
+    python -m demo.corpora build SLUG SOURCE...       files, folders, http(s) addresses, hf://datasets/OWNER/NAME/FILE
+    python -m demo.corpora verify [SLUG...]
+    python -m demo.corpora remove SLUG
+    python -m demo.corpora prune
+    python -m demo.corpora publish SLUG... --repo OWNER/NAME
+    python -m demo.corpora pull [SLUG...] --repo OWNER/NAME[@REVISION]
+    python -m demo.corpora ship SLUG...               make the parts anew that are kept in the repository
 
-What is built is kept in the cache folder, never in the repository.
+What is built or pulled is kept in the cache folder, never in the repository. A server that runs shows it at once.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import logging
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.documents import Document, Limits, read_document
-from engine.errors import BundleError, InputError, MemoRAGError
-from engine.events import OnProgress, Progress, Stop
+from demo import building, folders, opening, sharing, sources, upkeep
+from demo.catalogue import BUNDLE, Catalogue, Entry, Places, places, sum_of
+from demo.models import load_models
+from engine.command import progress_bar, run_command
+from engine.documents import Limits
+from engine.errors import BundleError, InputError
 from engine.settings import Settings, from_environment
 
 if TYPE_CHECKING:
     from engine.memorag_lite import MemoRAGLite
 
-logger = logging.getLogger(__name__)
-FOLDER = Path(__file__).resolve().parent.parent / "cached_corpora"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One ready-made corpus. ``questions`` are examples, and ``kinds`` says for each what it takes to answer it."""
-
-    slug: str
-    title: str
-    description: str
-    language: str
-    licence: str
-    files: tuple[Path, ...]
-    sums: tuple[str, ...]
-    questions: tuple[str, ...]
-    kinds: tuple[str, ...]
-
-    @property
-    def examples(self) -> tuple[str, ...]:
-        """One question of each kind: a fact, and what needs the whole text."""
-        first = {kind: question for question, kind in reversed(list(zip(self.questions, self.kinds, strict=True)))}
-        return tuple(question for question in self.questions if question in first.values())
-
-
-def catalogue(folder: Path = FOLDER) -> dict[str, Entry]:
-    """Return the entries by slug; one with an unreadable manifest is left out and noted in the log."""
-    entries = {}
-    for manifest in sorted(folder.glob("*/manifest.json")):
-        try:
-            entry = _entry(manifest)
-        except (OSError, ValueError, KeyError, TypeError):
-            logger.exception("The corpus manifest of %s cannot be read.", manifest.parent.name)
-            continue
-        entries[entry.slug] = entry
-    return entries
-
-
-def _entry(manifest: Path) -> Entry:
-    facts = json.loads(manifest.read_text("utf-8"))
-    return Entry(
-        slug=facts["slug"],
-        title=facts["title"],
-        description=facts["description"],
-        language=facts["language"],
-        licence=facts["licence"],
-        files=tuple(manifest.parent / name for name in facts["documents"]),
-        sums=tuple(facts["sha256"][name] for name in facts["documents"]),
-        questions=tuple(question["question"] for question in facts["questions"]),
-        kinds=tuple(question.get("kind", "") for question in facts["questions"]),
-    )
-
-
-def open_entry(
-    entry: Entry,
-    pipeline: MemoRAGLite,
-    settings: Settings,
-    on_progress: OnProgress | None = None,
-    stop: Stop | None = None,
-) -> None:
-    """Load an entry into ``pipeline``: the visitor's own build, else the kept bundle, else memorise its texts.
-
-    Raises:
-        MemoRAGError: its texts are damaged, or cannot be memorised.
-    """
-    own = _own_folder(entry.slug, settings)
-    if own.exists():
-        try:
-            pipeline.load(own, on_progress=on_progress, stop=stop)
-            pipeline.memorized.ensure(stop)  # damage must be noticed here, where it can be made good
-            return
-        except BundleError as error:
-            raise BundleError(f"{error} Build it again: python -m demo.corpora build {entry.slug} FILES") from error
-    kept = _kept_folder(entry, pipeline, settings)
-    if kept.exists():
-        try:
-            pipeline.load(kept, on_progress=on_progress, stop=stop)
-            pipeline.memorized.ensure(stop)  # damage must be noticed here, where it can be made good
-            return
-        except BundleError as error:
-            logger.warning("The kept bundle of %s is made again: %s", entry.slug, error)
-    pipeline.memorize(_texts(entry), on_progress=on_progress, stop=stop)
-    try:
-        pipeline.save(kept)
-    except BundleError as error:
-        logger.warning("%s can be asked, but will be memorised again at the next start: %s", entry.slug, error)
-
-
-def _texts(entry: Entry) -> list[Document]:
-    for path, expected in zip(entry.files, entry.sums, strict=True):
-        if not path.is_file():
-            raise InputError(f"The text of {entry.title!r} is missing; restore {path.name}.")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-            raise InputError(f"The text of {entry.title!r} was changed; restore {path.name} or its checksum.")
-    return [read_document(path) for path in entry.files]
-
-
-def _own_folder(slug: str, settings: Settings) -> Path:
-    return settings.cache_dir / "corpora" / "own" / slug
-
-
-def _kept_folder(entry: Entry, pipeline: MemoRAGLite, settings: Settings) -> Path:
-    """Name the kept bundle after everything it depends on, so that a stale one is never looked at."""
-    parts = (*entry.sums, pipeline.memorizer.recipe)
-    return settings.cache_dir / "corpora" / f"{entry.slug}-{hashlib.sha256('-'.join(parts).encode()).hexdigest()[:12]}"
-
-
-def load_models(settings: Settings) -> MemoRAGLite:
-    """Load the models that the settings name, with nothing memorised; takes seconds.
-
-    Raises:
-        MemoRAGError: they cannot be found or loaded, or the device is not there.
-    """
-    from engine.hardware import detect
-    from engine.memorag_lite import MemoRAGLite
-
-    return MemoRAGLite(
-        settings.model,
-        settings.retriever,
-        cache_dir=settings.cache_dir,
-        access_token=settings.hf_token or None,
-        hardware=detect(settings.device, settings.threads, exact=settings.exact),
-    )
-
-
-def build(
-    slug: str,
-    files: Sequence[Path],
-    pipeline: MemoRAGLite,
-    settings: Settings,
-    on_progress: OnProgress | None = None,
-) -> None:
-    """Memorise ``files`` under the entry ``slug``, outside the repository.
-
-    Raises:
-        MemoRAGError: a file that cannot be read, or a bundle that cannot be written.
-    """
-    documents = [read_document(path, limits=Limits(max_bytes=settings.max_file_bytes)) for path in files]
-    pipeline.memorize(documents, save_dir=_own_folder(slug, settings), on_progress=on_progress)
-
-
-def remove(slug: str, settings: Settings) -> bool:
-    """Delete the own build of ``slug``; return whether there was one."""
-    folder = _own_folder(slug, settings)
-    found = folder.exists()
-    shutil.rmtree(folder, ignore_errors=True)
-    return found
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    given = _parser().parse_args(arguments)
+
+    def work() -> None:
+        settings = from_environment()
+        at = places(settings.cache_dir)
+        given.run(given, settings, at, Catalogue(at.added))
+
+    return run_command(work)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo.corpora", description="Manage the ready-made corpora.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="list the entries")
-    builder = commands.add_parser("build", help="memorise your own files under an entry")
-    builder.add_argument("slug")
-    builder.add_argument("files", nargs="+", type=Path)
-    commands.add_parser("remove", help="delete your own build of an entry").add_argument("slug")
-    given = parser.parse_args(arguments)
-    try:
-        settings, entries = from_environment(), catalogue()
-        if given.command == "list":
-            for slug, entry in entries.items():
-                own = " (your own build)" if _own_folder(slug, settings).exists() else ""
-                _say(f"{slug}: {entry.title}{own}")
-            return 0
-        if given.slug not in entries:
-            raise InputError(f"There is no entry {given.slug!r}; there are: {', '.join(entries)}.")
-        if given.command == "remove":
-            _say("Removed." if remove(given.slug, settings) else "There was no build of your own.")
-            return 0
-        _build(given.slug, given.files, settings)
-    except MemoRAGError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+
+    def command(name: str, run: object, words: str, slugs: str | None = None) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=words, description=words)
+        made.set_defaults(run=run)
+        if slugs is not None:
+            made.add_argument("slugs", nargs=slugs, metavar="SLUG", help="name of a corpus, such as harry-potter")
+        return made
+
+    command("list", _list, "list the corpora")
+    builder = command("build", _build, "memorise texts of your own under a name")
+    builder.add_argument("slug", metavar="SLUG", help="name of the corpus; one that is there is replaced")
+    builder.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="file (TXT, PDF, DOCX), folder, http(s) address, or hf://datasets/OWNER/NAME[@REVISION]/FILE; an address "
+        "may end in #sha256=HEX",
+    )
+    builder.add_argument("--title", default="", help="what it is called on the page")
+    builder.add_argument("--description", default="", help="a sentence about it")
+    builder.add_argument("--licence", default="", help="licence of the texts, such as CC0-1.0")
+    builder.add_argument("--questions", type=Path, help="example questions: one on each line, or a JSON list")
+    builder.add_argument("--shared", action="store_true", help="offer it to all visitors, and allow to publish it")
+    command("verify", _verify, "compare corpora with their checksums and with the models in use", "*")
+    command("remove", _remove, "delete what was built or pulled under a name", "+")
+    command("prune", _prune, "delete what is left over in the cache folder")
+    publisher = command("publish", _publish, "upload corpora to a dataset repository on the Hugging Face Hub", "+")
+    publisher.add_argument("--repo", required=True, metavar="OWNER/NAME", help="dataset repository; made if missing")
+    publisher.add_argument("--public", action="store_true", help="make a new repository public, not private")
+    puller = command("pull", _pull, "download corpora from a dataset repository on the Hub (all without names)", "*")
+    puller.add_argument("--repo", metavar="OWNER/NAME[@REVISION]", help="dataset repository")
+    command("ship", _ship, "make the parts anew that the repository keeps of corpora that ship", "+")
+    return parser
 
 
-def _build(slug: str, files: Sequence[Path], settings: Settings) -> None:
-    if missing := [path for path in files if not path.is_file()]:
-        raise InputError(f"There is no file {missing[0].name!r}; give TXT, PDF or DOCX files.")
+def _chosen(slugs: Sequence[str], catalogue: Catalogue) -> list[Entry]:
+    """Return the entries of these names, all where there are none.
+
+    Raises:
+        InputError: there is no such entry.
+    """
+    entries = catalogue.entries()
+    if unknown := [slug for slug in slugs if slug not in entries]:
+        raise InputError(f"There is no corpus {unknown[0]!r}; there are: {', '.join(entries) or 'none'}.")
+    return [entries[slug] for slug in slugs] if slugs else list(entries.values())
+
+
+# The commands
+
+
+def _list(given: argparse.Namespace, settings: Settings, at: Places, catalogue: Catalogue) -> None:
+    for entry in catalogue.entries().values():
+        state = opening.condition(entry, at)
+        marks = [entry.origin, *(["private"] if entry.manifest.private else [])]
+        marks += [state.state] if state.state in ("stale", "damaged") else []
+        _say(f"{entry.slug}: {entry.title} ({', '.join((entry.manifest.language, *marks))})")
+    for folder in catalogue.broken():
+        _say(f"{folder.name}: its manifest cannot be read; build or pull it again, or remove it")
+
+
+def _build(given: argparse.Namespace, settings: Settings, at: Places, catalogue: Catalogue) -> None:
+    building.check_slug(given.slug)
+    questions = building.examples_of(given.questions) if given.questions is not None else ()
+    title, description, licence = map(_line, (given.title, given.description, given.licence))
+    wanted = building.Wanted(given.slug, title, description, licence, questions, given.shared)
+    limits = Limits(max_bytes=settings.max_file_bytes)
+    with progress_bar() as on_progress:
+        found = sources.gather(
+            given.sources, at.fetched, max_bytes=limits.max_bytes, token=settings.hf_token, on_progress=on_progress
+        )
+        documents = building.read(found, limits, on_progress)
+        pipeline = load_models(settings)
+        like = catalogue.entries().get(given.slug)
+        building.build(wanted, documents, found.made_from, pipeline, at, like, on_progress)
+    for sentence in (*found.skipped, *(note for document in documents for note in document.notes)):
+        _say(sentence)
+    seen = "all visitors" if given.shared else "this computer alone: give --shared to offer it to all visitors"
+    _say(f"Built {given.slug}: {len(documents)} document(s), {pipeline.stats['context_tokens']:,} tokens, for {seen}.")
+
+
+def _line(words: str) -> str:
+    """Return words as one line."""
+    if len(words) > 1000 or not words.isprintable():
+        raise InputError("A title, description or licence is one line of at most 1,000 characters.")
+    return words.strip()
+
+
+def _verify(given: argparse.Namespace, settings: Settings, at: Places, catalogue: Catalogue) -> None:
+    chosen, reader = _chosen(given.slugs, catalogue), load_models(settings).memorizer
+    bad = 0
+    for entry in chosen:
+        found = upkeep.verify(entry, at, reader)
+        bad += found.state in ("stale", "damaged")
+        _say(f"{entry.slug}: {found.state}{f'. {found.reason}' if found.reason else ''}")
+    for folder in catalogue.broken() if not given.slugs else ():
+        bad += 1
+        _say(f"{folder.name}: damaged. Its manifest cannot be read.")
+    if bad:
+        raise BundleError(f"{bad} of them cannot be used as they are: build or pull them again.")
+
+
+def _remove(given: argparse.Namespace, settings: Settings, at: Places, catalogue: Catalogue) -> None:
+    shipping = catalogue.shipping()
+    for slug in given.slugs:
+        if upkeep.remove(slug, at):
+            _say(f"Removed {slug}." + (" The text that ships with the project is back." if slug in shipping else ""))
+        elif slug in shipping:
+            _say(f"{slug} ships with the project; nothing was built or pulled in its place.")
+        else:
+            raise InputError(f"There is no corpus {slug!r}; there are: {', '.join(catalogue.entries())}.")
+
+
+def _prune(given: argparse.Namespace, settings: Settings, at: Places, catalogue: Catalogue) -> None:
+    freed = 0
+    for leftover in upkeep.leftovers(catalogue, at, load_models(settings).memorizer):
+        folders.delete(leftover.path)
+        freed += leftover.size
+        _say(f"Deleted {leftover.path.name} ({leftover.size / 1e6:,.1f} MB).")
+    _say(f"{freed / 1e6:,.1f} MB are free again." if freed else "There was nothing left over.")
+
+
+def _publish(given: argparse.Namespace, settings: Settings, at: Places, catalogue: Catalogue) -> None:
+    chosen = _chosen(given.slugs, catalogue)
+    with progress_bar() as on_progress:
+        commit = sharing.publish(
+            chosen,
+            given.repo,
+            token=settings.hf_token,
+            private=not given.public,
+            bundles=_best_bundles(chosen, at, settings),
+            on_progress=on_progress,
+        )
+    _say(f"Published {', '.join(entry.slug for entry in chosen)} as {given.repo}@{commit}.")
+
+
+def _best_bundles(entries: Iterable[Entry], at: Places, settings: Settings) -> dict[str, Path]:
+    """Return the bundles with their memory, where they were made for the models in use."""
+    reader = load_models(settings).memorizer
+    kept = {entry.slug: opening.kept_folder(entry, reader, at) for entry in entries}
+    return {slug: folder for slug, folder in kept.items() if folder.is_dir()}
+
+
+def _pull(given: argparse.Namespace, settings: Settings, at: Places, catalogue: Catalogue) -> None:
+    repository = given.repo or settings.corpora_repo
+    if not repository:
+        raise InputError("Name the repository: --repo OWNER/NAME, or the variable MEMORAG_CORPORA_REPO.")
+    memory_model = load_models(settings).memorizer.model.fingerprint
+    with progress_bar() as on_progress:
+        found = sharing.pull(
+            repository,
+            given.slugs or settings.corpora,
+            at,
+            token=settings.hf_token,
+            memory_model=memory_model,
+            on_progress=on_progress,
+        )
+    for slug, what in found.items():
+        _say(f"{slug}: {what}")
+    if any(what not in ("pulled", "unchanged") for what in found.values()):
+        raise BundleError("Not all of them were pulled.")
+
+
+def _ship(given: argparse.Namespace, settings: Settings, at: Places, catalogue: Catalogue) -> None:
+    shipping = catalogue.shipping()
+    if unknown := [slug for slug in given.slugs if slug not in shipping]:
+        raise InputError(f"{unknown[0]!r} does not ship with the project; there are: {', '.join(shipping)}.")
     pipeline = load_models(settings)
-    build(slug, files, pipeline, settings, _report)
-    _say(f"Memorised {len(files)} file(s) under {slug}: {pipeline.stats['context_tokens']} tokens.")
+    for slug in given.slugs:
+        ship(shipping[slug], pipeline.fork())
+        _say(f"Made {slug} anew: {folders.size_of(shipping[slug].bundle) / 1000:,.0f} kB beside its texts.")
 
 
-def _report(progress: Progress) -> None:
-    eta = "" if progress.eta is None else f", {progress.eta:.0f} s left"
-    sys.stderr.write(f"\r{progress.stage}: {progress.done} of {progress.total}{eta}          ")
+def ship(entry: Entry, pipeline: MemoRAGLite) -> None:
+    """Write the sums of an entry's texts into its manifest, and beside it the bundle without the memory."""
+    pipeline.memorize(opening.texts(entry))
+    names = entry.manifest.documents
+    sums = {name: sum_of(path) for name, path in zip(names, entry.files, strict=True)}
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline.save(Path(folder) / BUNDLE, with_memory=False)
+        shutil.rmtree(entry.bundle, ignore_errors=True)
+        shutil.copytree(Path(folder) / BUNDLE, entry.bundle, copy_function=shutil.copyfile)
+    building.seal_and_write(entry.folder, entry.manifest.model_copy(update={"sha256": sums}))
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""What happens on the left of the page: choosing a corpus, adding documents, watching them being memorised.
+"""What happens on the left of the page: arriving, adding documents, watching them being memorised.
 
 Handlers return what changes, by the names that ``ui.py`` gives to its components. What takes long is a job elsewhere;
 the timer looks at it, so it does not matter which page began it, or whether that page is still there.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
 from demo import memorising, panels, render, session, talk, text
 from demo.api import visitor_of
+from demo.choosing import Choosing, examples
 from demo.connecting import Connecting
 from demo.conversations import Conversation
 from demo.forecasting import cost
@@ -29,13 +29,11 @@ from engine.errors import MemoRAGError, PasswordError
 class Documents:
     """Handlers of one running demo."""
 
-    def __init__(self, service: Service, visitors: Visitors, connecting: Connecting) -> None:
-        self.service, self.visitors, self.connecting = service, visitors, connecting
+    def __init__(self, service: Service, visitors: Visitors, choosing: Choosing, connecting: Connecting) -> None:
+        self.service, self.visitors, self.choosing, self.connecting = service, visitors, choosing, connecting
 
     def _visitor(self, request: gr.Request) -> Visitor:
         return visitor_of(self.visitors, request)
-
-    # Corpora
 
     def arrive(self, request: gr.Request) -> Updates:
         """Fill the page when it is opened: with what the visitor did last, and what is being done for them."""
@@ -45,11 +43,11 @@ class Documents:
         if (running := self.service.running(visitor.name)) is not None:
             visitor.watch = Watch(*running)
         waiting = [upload.id for upload in self.service.uploads.waiting(visitor.name)]
-        return _merged(
+        return talk.merged(
             talk.listed(self.service, visitor.name, latest.id if latest is not None else ""),
             talk.opened(self.service, visitor.name, latest),
-            self.choose(shown, request),
-            {"corpus": self._corpora(visitor, shown), "keys": render.keys(), "files_hint": self._accepted()},
+            self.choosing.choose(shown, request),
+            {"corpus": self.choosing.selector(visitor, shown), "keys": render.keys(), "files_hint": self._accepted()},
             self._list(visitor, waiting),
             self.connecting.arrive(request),
         )
@@ -68,26 +66,18 @@ class Documents:
             return newest
         return latest.corpus if latest is not None and latest.corpus in titles else next(iter(titles), "")
 
-    def choose(self, corpus: str, request: gr.Request) -> Updates:
-        """Switch to a corpus: its examples, memory and status."""
-        visitor = self._visitor(request)
-        line, visitor.was_busy = self._line(corpus, visitor)
-        return {
-            "chat": gr.update(examples=examples(self.service, corpus)),
-            "status": line,
-            "memory": self._memory(corpus, visitor),
-            "resume": self._resume(corpus, visitor),
-            "timer": gr.Timer(active=True),
-        }
-
     def look(self, corpus: str, chosen: list[str] | None, request: gr.Request) -> Updates:
         """Show how things stand; called by the timer, which rests when nothing is going on."""
         visitor = self._visitor(request)
         is_late = visitor.owes_cost and self.service.models.is_loaded
         changed: Updates = self.weigh(chosen, request) if is_late else {}
-        line, is_busy = self._line(corpus, visitor)
+        line, is_busy = self.choosing.line(corpus, visitor)
         if (is_busy or visitor.was_busy) and not visitor.answers:
-            changed |= {"status": line, "memory": self._memory(corpus, visitor)}
+            changed |= {
+                "status": line,
+                "memory": self.choosing.memory(corpus, visitor),
+                "rebuild": self.choosing.rebuilding(corpus),
+            }
             visitor.was_busy = is_busy
         # After a restart of the server, work goes on only when the models are loaded.
         running = self.service.running(visitor.name) if visitor.watch is None else None
@@ -97,35 +87,6 @@ class Documents:
         is_unfinished = visitor.watch is not None or self.service.is_unfinished(visitor.name)
         is_watched = is_busy or visitor.was_busy or is_unfinished or visitor.owes_cost
         return {**changed, **self.connecting.look(request), "timer": gr.Timer(active=is_watched)}
-
-    def _line(self, corpus: str, visitor: Visitor) -> tuple[str, bool]:
-        """Return the status line of a corpus and whether it is still being opened."""
-        service = self.service
-        titles = service.titles(visitor.name)
-        if service.models.failure is not None:
-            return render.status(text.translated(str(service.models.failure)), "error"), False
-        if corpus not in titles:
-            return render.status(text.CHOOSE), False
-        if service.is_open(corpus):
-            return render.status(memorising.ready_line(service, visitor.name, corpus)), False
-        if not service.models.is_loaded:
-            return render.status(text.LOADING, "busy"), True
-        at = service.open(corpus, visitor.name).snapshot()
-        if at.error is not None:
-            return render.status(session.sentence(at.error), "error"), False
-        line = text.OPENING.format(title=titles[corpus], stage=memorising.stage_of(at, service))
-        return render.status(line, "busy"), True
-
-    def _memory(self, corpus: str, visitor: Visitor) -> Any:  # noqa: ANN401 - HTML or an empty update
-        is_known = corpus in self.service.titles(visitor.name) and self.service.is_open(corpus)
-        return panels.memory(self.service, visitor.name, corpus) if is_known else gr.skip()
-
-    def _corpora(self, visitor: Visitor, chosen: str) -> Any:  # noqa: ANN401 - an update
-        choices = [(title, corpus) for corpus, title in self.service.titles(visitor.name).items()]
-        return gr.Dropdown(choices=choices, value=chosen or None)
-
-    def _resume(self, corpus: str, visitor: Visitor) -> Any:  # noqa: ANN401 - an update
-        return gr.Button(visible=memorising.can_resume(self.service, visitor.name, corpus))
 
     # Files that wait
 
@@ -153,6 +114,7 @@ class Documents:
         ids = [upload.id for upload in waiting if upload.id in chosen]
         return {
             "waiting": gr.CheckboxGroup(choices=choices, value=ids, visible=bool(choices)),
+            "name": self.choosing.names(visible=bool(choices)),
             "cost": self._cost(visitor, [upload for upload in waiting if upload.id in ids]),
             "memorise": gr.Button(interactive=bool(ids)),
         }
@@ -164,17 +126,21 @@ class Documents:
 
     # Memorising
 
-    def memorise(self, chosen: list[str] | None, password: str | None, request: gr.Request) -> Updates:
+    def memorise(
+        self, chosen: list[str] | None, password: str | None, name: str | None, request: gr.Request
+    ) -> Updates:
         """Begin to memorise the chosen files."""
         visitor = self._visitor(request)
         no_password = {"password": gr.Textbox(value="", visible=False)}
         try:
             visitor.watch = Watch(
-                *self.service.memorize(visitor.name, chosen or [], password or ""), has_password=bool(password)
+                *self.service.memorize(visitor.name, chosen or [], password or "", name=name or ""),
+                has_password=bool(password),
             )
         except Exception as error:  # shown in words; the traceback of an unexpected one goes to the log
             return {**no_password, "status": render.status(session.sentence(error), "error")}
-        return {**no_password, **self._list(visitor, ()), **self._going_on(visitor, visitor.watch)}
+        unnamed = self.choosing.names(value=None, visible=bool(self.service.uploads.waiting(visitor.name)))
+        return {**no_password, **self._list(visitor, ()), "name": unnamed, **self._going_on(visitor, visitor.watch)}
 
     def resume(self, corpus: str, request: gr.Request) -> Updates:
         """Go on with the chosen corpus."""
@@ -203,7 +169,7 @@ class Documents:
         changed = self._going_on(visitor, watch)
         if step.ready and not watch.is_told and not visitor.answers:
             watch.is_told = True
-            changed |= {**self._shown(visitor, watch.corpus), "corpus": self._corpora(visitor, watch.corpus)}
+            changed |= {**self._shown(visitor, watch.corpus), "corpus": self.choosing.selector(visitor, watch.corpus)}
         if watch.job.snapshot().is_over and not visitor.answers:
             running = self.service.running(visitor.name)
             visitor.watch = None if running is None else Watch(*running)
@@ -213,9 +179,10 @@ class Documents:
     def _shown(self, visitor: Visitor, corpus: str) -> Updates:
         """Show a corpus that can be asked from now on."""
         return {
-            "chat": gr.update(examples=examples(self.service, corpus)),
+            "chat": gr.update(examples=examples(self.service, visitor.name, corpus)),
+            "about": panels.about(self.service, visitor.name, corpus),
             "status": render.status(memorising.ready_line(self.service, visitor.name, corpus)),
-            "memory": self._memory(corpus, visitor),
+            "memory": self.choosing.memory(corpus, visitor),
         }
 
     def _ended(self, visitor: Visitor, watch: Watch, step: Memorising, chosen: str) -> Updates:
@@ -234,10 +201,12 @@ class Documents:
             "status": render.status(line, "error" if kind == "error" else "idle"),
             "progress": "",
             "stop_memorise": gr.Button(visible=visitor.watch is not None),
-            "resume": self._resume(watch.corpus if is_kept else chosen, visitor),
-            "memory": self._memory(watch.corpus, visitor),
+            "resume": self.choosing.resume(watch.corpus if is_kept else chosen, visitor),
+            "memory": self.choosing.memory(watch.corpus, visitor),
             "password": gr.Textbox(value="", visible=is_locked),
-            **({} if is_kept else {"corpus": self._corpora(visitor, chosen if chosen != watch.corpus else "")}),
+            **(
+                {} if is_kept else {"corpus": self.choosing.selector(visitor, chosen if chosen != watch.corpus else "")}
+            ),
             **self._list(visitor, waiting),
         }
 
@@ -249,35 +218,19 @@ class Documents:
         count = self.service.delete(visitor.name)
         visitor.watch = None
         first = next(iter(self.service.titles(visitor.name)), "")
-        return _merged(
-            self.choose(first, request),
+        return talk.merged(
+            self.choosing.choose(first, request),
             self._list(visitor, ()),
             talk.listed(self.service, visitor.name),
             talk.opened(self.service, visitor.name, None),
             {
                 "status": render.status(text.DELETED if count else text.NOTHING_TO_DELETE),
-                "corpus": self._corpora(visitor, first),
+                "corpus": self.choosing.selector(visitor, first),
                 "files": None,
                 "progress": "",
                 "password": gr.Textbox(value="", visible=False),
                 "stop_memorise": gr.Button(visible=False),
                 **talk.idle(),
             },
-            {"chat": gr.update(value=[], examples=examples(self.service, first))},
+            {"chat": gr.update(value=[], examples=examples(self.service, visitor.name, first))},
         )
-
-
-def _merged(*parts: Updates) -> Updates:
-    """Return all updates as one; where the conversation is changed twice, both changes hold."""
-    merged: Updates = {}
-    for part in parts:
-        chat = {**merged.get("chat", {}), **part.get("chat", {})}
-        merged |= part | ({"chat": chat} if chat else {})
-    return merged
-
-
-def examples(service: Service, corpus: str) -> Any:  # noqa: ANN401 - Gradio's example messages
-    """Return the questions to offer for a corpus: its own, or for a visitor's those that fit every text."""
-    entry = service.entries.get(corpus)
-    questions = entry.examples if entry is not None else text.OWN_QUESTIONS if corpus else ()
-    return [{"text": question} for question in questions]

@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,14 @@ def _is_locked(handle: int) -> bool:
     return True
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold a lock file while the block runs; yields whether it could be had: another program may hold it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with os.fdopen(handle, "r+b"):
+        yield _is_locked(handle)
+
+
 def make(folder: Path) -> Path:
     """Make a folder, with those above it, for this user alone."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,6 +105,26 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise ValueError("not an object")
     return facts
+
+
+def put_in_place(partial: Path, folder: Path) -> None:
+    """Make a complete folder take the place of another, or of none; if that fails, the old one is there again.
+
+    Raises:
+        OSError: it cannot be done, and nothing has changed.
+    """
+    make(folder.parent)
+    old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
+    try:
+        if folder.exists():
+            folder.replace(old)
+        partial.replace(folder)
+    except BaseException:  # also a Ctrl-C between the two
+        if old.exists() and not folder.exists():
+            old.replace(folder)
+        raise
+    finally:
+        delete(old)
 
 
 def delete(path: Path) -> None:

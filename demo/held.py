@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.memorag_lite import MemoRAGLite
-
-# Bytes held at most. What is larger alone is held all the same.
-_HELD_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True)
@@ -20,30 +17,43 @@ class Held:
     """One corpus in memory.
 
     ``language`` is a code such as "en"; ``is_read`` says whether the retriever reads it, None where that is not known.
+    ``version`` is that of the catalogue's entry, "" for a visitor's corpus.
     """
 
     pipeline: MemoRAGLite
     language: str
     is_read: bool | None
+    version: str = ""
 
     @classmethod
-    def of(cls, pipeline: MemoRAGLite) -> Held:
+    def of(cls, pipeline: MemoRAGLite, version: str = "") -> Held:
         """Measure whether the retriever reads the language of what is held; here, so that no page waits for it."""
         from engine.tongues import reads
 
         language = str(pipeline.stats["language"]).partition("-")[0]
-        return cls(pipeline, language, reads(pipeline.encoder, language))
+        return cls(pipeline, language, reads(pipeline.encoder, language), version)
 
 
 class Library:
-    """Corpora by id."""
+    """Corpora by id, which together take at most ``most`` bytes once that is known; a larger one is held alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        self.most = most
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._lock = threading.Lock()
 
     def __contains__(self, corpus: str) -> bool:
         return corpus in self._held
+
+    def __iter__(self) -> Iterator[str]:
+        with self._lock:
+            return iter(list(self._held))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is held."""
+        with self._lock:
+            return sum(held.pipeline.memorized.nbytes for held in self._held.values())
 
     def get(self, corpus: str) -> Held | None:
         """Return a corpus and note that it was used."""
@@ -53,17 +63,29 @@ class Library:
                 self._held.move_to_end(corpus)
             return held
 
+    def make_room(self, size: int, busy: Collection[str] = ()) -> None:
+        """Let go of corpora until ``size`` bytes more can be held, before they are there: not only afterwards.
+
+        Those in ``busy`` are being worked on: letting go of them would free nothing.
+        """
+        with self._lock:
+            self._shrink(size, busy)
+
     def put(self, corpus: str, held: Held, busy: Collection[str] = ()) -> None:
-        """Hold a corpus. Those in ``busy`` are being worked on: letting go of them would free nothing."""
+        """Hold a corpus; those in ``busy`` stay as well."""
         with self._lock:
             self._held[corpus] = held
             self._held.move_to_end(corpus)
-            sizes = {other: known.pipeline.memorized.nbytes for other, known in self._held.items()}
-            for other in list(self._held):
-                if sum(sizes.values()) <= _HELD_BYTES:
-                    break
-                if other != corpus and other not in busy:
-                    del self._held[other], sizes[other]
+            self._shrink(0, {corpus, *busy})
+
+    def _shrink(self, more: int, kept: Collection[str]) -> None:
+        """Let go of what was not used for longest until ``more`` bytes can be added, ``kept`` corpora apart."""
+        sizes = {corpus: held.pipeline.memorized.nbytes for corpus, held in self._held.items()}
+        for corpus in list(self._held):
+            if self.most is None or sum(sizes.values()) + more <= self.most:
+                break
+            if corpus not in kept:
+                del self._held[corpus], sizes[corpus]
 
     def drop(self, corpus: str) -> None:
         """Let go of a corpus."""

@@ -14,6 +14,8 @@ from demo.service import Service
 from demo.talk import COMPARE_TAB
 
 Parts = dict[str, Any]
+# How soon a corpus that came into the catalogue is offered on a page that is open.
+_LOOKOUT_SECONDS = 5.0
 # A sentence of ``english.py`` by name, as a label that the browser translates.
 Say = Callable[[str], Any]
 
@@ -37,11 +39,11 @@ def lay_out(service: Service, say: Say) -> Parts:
             parts |= _talk(say)
         with gr.Column(scale=5, min_width=300, elem_id="right"):
             parts |= _panels(say)
-    return parts | {"again": gr.State(None), "timer": gr.Timer(1.0)}
+    return parts | {"again": gr.State(None), "timer": gr.Timer(1.0), "lookout": gr.Timer(_LOOKOUT_SECONDS)}
 
 
 def _documents(service: Service, say: Say) -> Parts:
-    titles = [(entry.title, slug) for slug, entry in service.entries.items()]
+    titles = [(entry.title, slug) for slug, entry in service.entries.items() if not entry.manifest.private]
     first = titles[0][1] if titles else None
     parts: Parts = {
         "corpus": Name(
@@ -52,9 +54,20 @@ def _documents(service: Service, say: Say) -> Parts:
             elem_id="corpus",
             allow_custom_value=True,
         ),
+        "about": gr.HTML("", elem_id="about", padding=False),
+        "rebuild": gr.Button(say("REBUILD"), variant="primary", visible=False, elem_id="rebuild"),
         "files": gr.File(label=say("FILES"), file_count="multiple", height=150, elem_id="files"),
         "files_hint": gr.HTML("", elem_id="files-hint", padding=False),
         "waiting": Ticks(label=say("WAITING"), visible=False, elem_id="waiting"),
+        "name": Name(
+            [],
+            value=None,
+            label=say("NAME"),
+            info=say("NAME_INFO"),
+            visible=False,
+            elem_id="name",
+            allow_custom_value=True,
+        ),
         "cost": gr.HTML("", elem_id="cost", padding=False),
         "password": gr.Textbox(
             label=say("UNLOCK"), info=say("UNLOCK_INFO"), type="password", visible=False, elem_id="password"

@@ -166,6 +166,15 @@ def ready_line(service: Service, owner: str, corpus: str) -> str:
     return line + unread_note(service, corpus) + _noted(service, owner, corpus)
 
 
+def open_line(service: Service, owner: str, corpus: str, job: Job | None) -> str:
+    """Return the status line of a corpus that can be asked while ``job`` may still make what it lacks."""
+    missing = missing_of(service, owner, corpus)
+    if job is None or not missing:
+        return ready_line(service, owner, corpus)
+    words = text.GOING_ON[missing].format(title=service.titles(owner)[corpus])
+    return text.GOING_ON_NOW.format(words=words, stage=stage_of(job.snapshot(), service))
+
+
 def unread_language(service: Service, corpus: str) -> str | None:
     """Return the name of the language of a held corpus, where the retriever is known not to read it."""
     held = service.held(corpus)

@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from demo import text
-from demo.corpora import load_models
+from demo.beside import beside
+from demo.collecting import collect_as_usual
 from engine.errors import MemoRAGError, ModelError
 from engine.events import Stop
 from engine.settings import Settings
@@ -17,6 +18,30 @@ if TYPE_CHECKING:
     from engine.memorag_lite import MemoRAGLite
 
 logger = logging.getLogger(__name__)
+
+
+def load_models(settings: Settings) -> MemoRAGLite:
+    """Load the models that the settings name, with nothing memorised; takes seconds.
+
+    Raises:
+        MemoRAGError: they cannot be found or loaded, or the device is not there.
+    """
+    from engine import hub
+    from engine.hardware import detect
+
+    where = settings.cache_dir, settings.hf_token or None
+    hardware = detect(settings.device, settings.threads, exact=settings.exact)
+    # Their files are found and verified while the libraries are imported, which takes longer. Loading one model beside
+    # the other would be no faster: what is not computed holds Python's lock.
+    memory = beside(lambda: hub.find("memory", settings.model, hardware, *where))
+    retriever = beside(lambda: hub.find("retriever", settings.retriever, hardware, *where))
+    from engine.encoder import Encoder
+    from engine.memorag_lite import MemoRAGLite
+    from engine.model import Model
+
+    model = Model(memory.result(), hardware=hardware)
+    encoder = Encoder(retriever.result(), hardware=hardware)
+    return MemoRAGLite(model, encoder, hardware=hardware)
 
 
 class Models:
@@ -46,6 +71,7 @@ class Models:
             logger.exception("The models could not be loaded.")
             self._failure = ModelError(text.MODELS_FAILED.format(reason=text.UNEXPECTED))
         finally:
+            collect_as_usual()
             self._loaded.set()
 
     @property

@@ -8,6 +8,17 @@ from demo.questions import Reply
 from demo.service import Service
 
 
+def about(service: Service, owner: str, corpus: str) -> str:
+    """Return a line about a corpus: what it is, or which files of the visitor's it has."""
+    if (facts := service.shelf.get(owner, corpus)) is not None:
+        return render.hint(text.ABOUT_MINE.format(names=", ".join(facts.names)))
+    if (entry := service.entries.get(corpus)) is None:
+        return ""
+    language = text.LANGUAGES.get(entry.manifest.language, entry.manifest.language)
+    known = {"description": entry.manifest.description, "licence": entry.manifest.licence}
+    return render.hint(text.ABOUT.format(language=language, **known))
+
+
 def memory(service: Service, owner: str, corpus: str, reply: Reply | None = None, number: int = 1) -> str:
     """Return what is known of a corpus and its memory, with what was recalled for a question."""
     title = service.titles(owner).get(corpus, "")

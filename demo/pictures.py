@@ -81,7 +81,7 @@ def _names(service: Service, owner: str, corpus: str) -> tuple[str, ...]:
     if pipeline is not None:
         return tuple(document.name for document in pipeline.memorized.documents)
     if corpus in service.entries:
-        return tuple(display_name(path.name) for path in service.entries[corpus].files)
+        return service.entries[corpus].names
     facts = service.shelf.get(owner, corpus)
     names = facts.names if facts is not None else ()
     return names if len(set(names)) == len(names) else ()  # of several with one name, the numbers are not known yet

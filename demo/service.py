@@ -10,61 +10,48 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from demo import sweeping, text
+from demo.catalogue import SHIPPED
 from demo.conversations import Conversations
-from demo.corpora import FOLDER, Entry, catalogue, open_entry
-from demo.held import Held, Library
-from demo.jobs import Job, Jobs, Plan
-from demo.models import Models
+from demo.jobs import Job
+from demo.opener import Opener
 from demo.reading import Reading
 from demo.room import Room
-from demo.shelf import PREFIX, Facts, Shelf
+from demo.shelf import Facts
 from demo.uploads import Uploads
 from engine.documents import Limits
-from engine.errors import Cancelled, InputError, NotMemorizedError
-from engine.events import OnProgress, Stop
+from engine.errors import Cancelled, InputError, ModelError
+from engine.events import Stop
 from engine.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from engine.memorag_lite import MemoRAGLite
 
 logger = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 60
+_LONGEST_TITLE = 100
 # How often work on a corpus is begun again by itself when the server ended in the middle of it.
 _MOST_ATTEMPTS = 3
 
 
-class Service:
+class Service(Opener):
     """Opens and memorises corpora in the background and hands out pipelines over them."""
 
-    def __init__(self, settings: Settings, folder: Path = FOLDER) -> None:
+    def __init__(self, settings: Settings, folder: Path = SHIPPED) -> None:
         """Look at what there is.
 
         Raises:
             OSError: the cache folder cannot be used.
         """
-        self.settings = settings
-        self.entries: dict[str, Entry] = catalogue(folder)
-        self.shelf = Shelf(settings.cache_dir / "visitors")
+        super().__init__(settings, folder)
         self.uploads = Uploads(self.shelf)
         self.conversations = Conversations(self.shelf)
         # Where the web server puts what is uploaded, once it is known.
         self.incoming: Path | None = None
-        self._library = Library()
-        self._lock = threading.RLock()
-        self.models = Models(settings)
-        self._jobs = Jobs()
         self.room = Room(settings.max_file_bytes)
-        self._closed = threading.Event()
-        # Called with each corpus that is let go.
-        self.on_gone: Callable[[str], None] = lambda corpus: None
+        self._closed, self._pulling = threading.Event(), Stop()
 
     def start(self) -> None:
         """Begin to load the models, open the ready-made corpora and go on with unfinished work; returns at once."""
@@ -78,6 +65,7 @@ class Service:
     def close(self) -> None:
         """End the work, so that another server may use the folder; what is unfinished stays so."""
         self._closed.set()
+        self._pulling.set()
         for _, corpus, _ in self.shelf.all():
             if (job := self._jobs.running(corpus)) is not None:
                 job.stop()
@@ -87,11 +75,19 @@ class Service:
     def _load(self) -> None:
         self.models.load()
         if self.models.failure is None:
-            for slug in self.entries:
-                self.open(slug)
+            # The one that the page shows first; others are opened when they are chosen, which takes a moment.
+            first = next(iter(self.entries), None)
+            if first is not None and not self.needs_rebuild(first):
+                self.open(first)
+            threading.Thread(target=self._pull, name="memorag-pull", daemon=True).start()
             for owner, corpus, facts in self.shelf.all():
                 if facts.state == "running" and self._jobs.running(corpus) is None:
                     self._go_on(owner, corpus, facts)
+
+    def _pull(self) -> None:
+        """Fetch the corpora that the settings name; they are offered as soon as they are there."""
+        with suppress(Cancelled, ModelError):
+            self.ready_made.pull(self.models.get(self._pulling).memorizer, self._pulling)
 
     def _go_on(self, owner: str, corpus: str, facts: Facts) -> None:
         """Go on with work that a server left unfinished, unless it may be what ended the server."""
@@ -116,31 +112,13 @@ class Service:
 
     # Corpora
 
-    def open(self, corpus: str, visitor: str | None = None) -> Job:
-        """Bring a corpus into memory in the background; one that is being memorised comes by itself.
-
-        Raises:
-            InputError, NotMemorizedError: there is no such corpus for this visitor.
-        """
-        if visitor is not None:
-            self.pipeline(corpus, visitor)
-        if (job := self._jobs.running(corpus)) is not None:
-            return job
-
-        def work(on_progress: OnProgress, stop: Stop, on_ready: Callable[[], None]) -> None:
-            if corpus in self._library:
-                return
-            pipeline = self.models.get(stop).fork()
-            if visitor is None or corpus in self.entries:
-                open_entry(self.entries[corpus], pipeline, self.settings, on_progress, stop)
-            else:
-                pipeline.load(self.shelf.bundle(visitor, corpus), on_progress=on_progress, stop=stop)
-            self.hold(visitor, corpus, pipeline, stop)
-
-        return self._jobs.start(f"open:{corpus}", Plan(work))
-
-    def memorize(self, owner: str, ids: Sequence[str], password: str = "", keeps_files: bool = True) -> tuple[str, Job]:
+    def memorize(
+        self, owner: str, ids: Sequence[str], password: str = "", keeps_files: bool = True, name: str = ""
+    ) -> tuple[str, Job]:
         """Memorise files of a visitor that wait, as one corpus; return its id and the job.
+
+        ``name`` is what it is called, or the slug of a ready-made corpus: that one's title and questions then, with the
+        visitor's own text.
 
         Raises:
             InputError: no files are named, or too much is being memorised already.
@@ -152,8 +130,11 @@ class Service:
             size = sum(upload.size for upload in files)
             self._check_room(owner, size)
             names = tuple(upload.name for upload in files)
-            title = names[0] if len(names) == 1 else f"{names[0]} + {len(names) - 1}"
-            facts = Facts(title, names, time.time(), size=size, uploads=tuple(upload.id for upload in files))
+            entry = self.entries.get(name)
+            known = entry.short_title if entry is not None else _line(name)
+            title = known or (names[0] if len(names) == 1 else f"{names[0]} + {len(names) - 1}")
+            ids, slug = tuple(upload.id for upload in files), name if entry is not None else ""
+            facts = Facts(title, names, time.time(), size=size, uploads=ids, entry=slug)
             try:
                 corpus = self.shelf.add(owner, facts)
             except OSError as error:
@@ -182,28 +163,6 @@ class Service:
                 job = self._jobs.start(corpus, Reading(self, owner, corpus).plan())
             return job
 
-    def pipeline(self, corpus: str, visitor: str) -> MemoRAGLite | None:
-        """Return the pipeline over a corpus that this visitor may ask, or None when it is not in memory (yet).
-
-        Raises:
-            InputError: there is no such corpus for this visitor.
-            NotMemorizedError: the visitor's corpus is no longer held.
-        """
-        self._expire()
-        if corpus in self.entries or self.shelf.get(visitor, corpus) is not None:
-            held = self._library.get(corpus)
-            return None if held is None else held.pipeline
-        # Another visitor's corpus and one that is gone look the same from outside.
-        if corpus.startswith(PREFIX):
-            raise NotMemorizedError(text.EXPIRED)
-        raise InputError(text.UNKNOWN_CORPUS.format(corpus=corpus, known=", ".join(self.titles(visitor))))
-
-    def titles(self, visitor: str) -> dict[str, str]:
-        """Return the titles by id of all corpora of this visitor, ready-made ones first; some may not be ready yet."""
-        self._expire()
-        mine = {corpus: facts.title for corpus, facts in self.shelf.corpora(visitor).items()}
-        return {slug: entry.title for slug, entry in self.entries.items()} | mine
-
     def running(self, visitor: str) -> tuple[str, Job] | None:
         """Return the visitor's corpus that is being memorised, with its job; the latest where there are several."""
         for corpus in reversed(self.shelf.corpora(visitor)):
@@ -215,14 +174,6 @@ class Service:
         """Whether anything of the visitor is being memorised, or will be when the models are loaded."""
         is_coming = self.models.failure is None
         return is_coming and any(facts.state == "running" for facts in self.shelf.corpora(visitor).values())
-
-    def is_open(self, corpus: str) -> bool:
-        """Whether a corpus can be asked at once."""
-        return corpus in self._library
-
-    def held(self, corpus: str) -> Held | None:
-        """Return what is held of a corpus; None where it is not in memory. Whose it is, is not looked at."""
-        return self._library.get(corpus)
 
     def stop_memorising(self, visitor: str) -> None:
         """Stop all memorising for a visitor."""
@@ -240,44 +191,7 @@ class Service:
                 self.let_go(corpus)
         return count + len(mine)
 
-    # What jobs need
-
-    def pipeline_for(self, corpus: str, stop: Stop) -> MemoRAGLite:
-        """Return what holds the corpus already, else a pipeline with nothing memorised; waits for the models."""
-        held = self._library.get(corpus)
-        return self.models.get(stop).fork() if held is None else held.pipeline
-
-    def hold(self, owner: str | None, corpus: str, pipeline: MemoRAGLite, stop: Stop) -> None:
-        """Hold what was memorised, unless its owner deleted it meanwhile.
-
-        Raises:
-            Cancelled: so it is.
-        """
-        held = Held.of(pipeline)
-        busy = {other for _, other, _ in self.shelf.all() if self._jobs.running(other) is not None}
-        with self._lock:
-            if not self.is_open(corpus):
-                stop.check()  # under the lock, so that nothing is held after its owner deleted it
-            if corpus not in self.entries and (owner is None or self.shelf.get(owner, corpus) is None):
-                raise Cancelled(text.EXPIRED)
-            self._library.put(corpus, held, busy)
-
-    def let_go(self, corpus: str) -> None:
-        """Hold a corpus no longer."""
-        self._library.drop(corpus)
-        self.on_gone(corpus)
-
     # Sweeping
-
-    def _oldest(self) -> float:
-        return time.time() - self.settings.upload_hours * 3600
-
-    def _expire(self) -> None:
-        with self._lock:
-            for _, corpus in self.shelf.expire(self._oldest()):
-                self.let_go(corpus)
-                if (job := self._jobs.running(corpus)) is not None:
-                    job.stop()
 
     def sweep(self) -> None:
         """Delete what has had its time, and what is left over from crashes.
@@ -286,7 +200,9 @@ class Service:
             OSError: something could not be looked at.
         """
         self._expire()
-        busy = {corpus for _, corpus, _ in self.shelf.all() if self._jobs.running(corpus) is not None}
+        for corpus in set(self._library) - {known for _, known, _ in self.shelf.all()} - set(self.entries):
+            self.let_go(corpus)  # a ready-made one that was removed
+        busy = self._busy()
         self.uploads.sweep(self._oldest())
         self.shelf.sweep(busy)
         self.shelf.sweep_unused(self._oldest())
@@ -301,3 +217,8 @@ class Service:
                 logger.warning("Sweeping met a %s (%s) and goes on later.", type(error).__name__, error.errno)
             if self._closed.wait(_SWEEP_SECONDS):
                 return
+
+
+def _line(name: str) -> str:
+    """Return what a visitor calls something, as a short line."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())[:_LONGEST_TITLE]

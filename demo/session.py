@@ -107,18 +107,18 @@ def _asked(
     with closing(_answered(pipeline, question, question.mode)) as replies:
         for first in replies:
             if first.final is not None:
-                first = replace(first, offered=_offered(service, question, first))
+                first = replace(first, offered=_offered(service, visitor.name, question, first))
             if first.final is None or not question.is_compared:
                 yield first
     if question.is_compared:
         yield from _compared(pipeline, question, first)
 
 
-def _offered(service: Service, question: Question, reply: Reply) -> tuple[str, ...]:
+def _offered(service: Service, owner: str, question: Question, reply: Reply) -> tuple[str, ...]:
     """Return questions to ask after an answer."""
     from engine.followups import followups
 
-    entry = service.entries.get(question.corpus)
+    entry = service.entry_of(question.corpus, owner)
     examples, asked = entry.questions if entry is not None else (), [turn.question for turn in question.history]
     query, held = reply.understood or question.query, service.held(question.corpus)
     language = held.language if held is not None else "en"

@@ -39,8 +39,8 @@ class Facts:
 
     ``state`` is "running" while work is to be done, also over a restart; ``size`` is that of the files in bytes;
     ``uploads`` names those whose text is not yet in the bundle. ``pdfs`` has an entry for each document, in order: the
-    name of its PDF, "" where none is kept. ``attempts`` counts how often work on it was begun again because the server
-    had ended.
+    name of its PDF, "" where none is kept. ``entry`` is the ready-made corpus that it gives a text of the visitor's
+    own, "" for none. ``attempts`` counts how often work on it was begun again because the server had ended.
     """
 
     title: str
@@ -52,6 +52,7 @@ class Facts:
     notes: tuple[str, ...] = ()
     pdfs: tuple[str, ...] = ()
     attempts: int = 0
+    entry: str = ""
 
 
 class Shelf:
@@ -230,5 +231,8 @@ def _checked(facts: dict[str, Any]) -> Facts:
     texts = {name: tuple(map(str, facts[name])) for name in ("names", "uploads", "notes", "pdfs")}
     if not all(map(_PDF.fullmatch, texts["pdfs"])):
         raise ValueError("no name of a PDF")
+    entry = str(facts.get("entry", ""))  # earlier versions did not write it
     since, size, attempts = float(facts["since"]), int(facts["size"]), int(facts["attempts"])
-    return Facts(str(facts["title"]), since=since, state=facts["state"], size=size, attempts=attempts, **texts)
+    return Facts(
+        str(facts["title"]), since=since, state=facts["state"], size=size, attempts=attempts, entry=entry, **texts
+    )

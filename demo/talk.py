@@ -87,3 +87,13 @@ def idle() -> Updates:
 def _evidence(exchange: Exchange, number: int, marks: Sequence[Any], picture: render.Picture | None) -> str:
     shown = render.evidence(exchange.reply.passages, exchange.reply.answer, marks, number, picture)
     return render.about(exchange.question.query, shown) if exchange.reply.passages else shown
+
+
+def merged(*parts: Updates) -> Updates:
+    """Return all updates as one; where the same component is changed twice, both changes hold."""
+    whole: Updates = {}
+    for part in parts:
+        for name, update in part.items():
+            both = isinstance(update, dict) and isinstance(whole.get(name), dict)
+            whole[name] = {**whole[name], **update} if both else update
+    return whole

@@ -15,17 +15,28 @@ from functools import cache
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
-from demo import chinese, chinese_generators, chinese_problems, english, english_generators, english_problems
+from demo import (
+    chinese,
+    chinese_corpora,
+    chinese_generators,
+    chinese_problems,
+    english,
+    english_corpora,
+    english_generators,
+    english_problems,
+)
 from demo.chinese_errors import ERRORS
 
 if TYPE_CHECKING:  # so that a name that is not there is found before anything runs
     from demo.english import *  # noqa: F403
+    from demo.english_corpora import *  # noqa: F403
     from demo.english_generators import *  # noqa: F403
     from demo.english_problems import *  # noqa: F403
 
 ENGLISH, CHINESE = "en", "zh"
-_IN_ENGLISH = (english, english_generators, english_problems)
-_SENTENCES = {ENGLISH: _IN_ENGLISH, CHINESE: (chinese, chinese_generators, chinese_problems, *_IN_ENGLISH)}
+_IN_ENGLISH = (english, english_corpora, english_generators, english_problems)
+_IN_CHINESE = (chinese, chinese_corpora, chinese_generators, chinese_problems)
+_SENTENCES = {ENGLISH: _IN_ENGLISH, CHINESE: (*_IN_CHINESE, *_IN_ENGLISH)}
 # What has fewer letters of its own is a label, and could be mistaken for a name.
 _TELLING = 10
 _PARTS = 4  # parts of a sentence to be told apart: more would take long in a text made for it

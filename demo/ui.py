@@ -17,6 +17,7 @@ from starlette.middleware import Middleware
 from demo import exports, folders, layout, text, theme
 from demo.api import Api
 from demo.chats import Chats
+from demo.choosing import Choosing
 from demo.connecting import FORGET, SWITCH, Connecting
 from demo.documents import Documents
 from demo.gate import Gate
@@ -55,7 +56,8 @@ def build(service: Service) -> Any:  # noqa: ANN401 - a gr.Blocks
         parts = layout.lay_out(service, say)
         asked = _asking(parts, Page(service, visitors), Chats(service, visitors))
         connecting = Connecting(service, visitors)
-        _left(parts, Documents(service, visitors, connecting), asked, demo)
+        choosing = Choosing(service, visitors)
+        _left(parts, choosing, Documents(service, visitors, choosing, connecting), asked, demo)
         _settings(parts, connecting)
         _offer(Api(service, visitors))
         say_again(demo, say)
@@ -104,7 +106,13 @@ def _asking(parts: Parts, page: Page, chats: Chats) -> list[Any]:
     return asked
 
 
-def _left(parts: Parts, documents: Documents, asked: list[Any], demo: Any) -> None:  # noqa: ANN401 - a gr.Blocks
+def _left(
+    parts: Parts,
+    choosing: Choosing,
+    documents: Documents,
+    asked: list[Any],
+    demo: Any,  # noqa: ANN401 - a gr.Blocks
+) -> None:
     """Wire what has to do with corpora and documents."""
     every = _every(parts)
 
@@ -114,11 +122,13 @@ def _left(parts: Parts, documents: Documents, asked: list[Any], demo: Any) -> No
     corpus, waiting, password = parts["corpus"], parts["waiting"], parts["password"]
     demo.load(does(documents.arrive), None, every, **_INSTANT)
     parts["timer"].tick(does(documents.look), [corpus, waiting], every, **_INSTANT)
-    corpus.input(does(documents.choose), corpus, every, **_INSTANT)
+    corpus.input(does(choosing.choose), corpus, every, **_INSTANT)
+    parts["lookout"].tick(does(choosing.look_around), corpus, every, **_INSTANT)
+    parts["rebuild"].click(does(choosing.rebuild), corpus, every, **_INSTANT)
     parts["files"].upload(does(documents.take), [parts["files"], waiting], every, **_INSTANT)
     waiting.input(does(documents.weigh), waiting, every, **_INSTANT)
     for event in (parts["memorise"].click, password.submit):
-        event(does(documents.memorise), [waiting, password], every, **_INSTANT)
+        event(does(documents.memorise), [waiting, password, parts["name"]], every, **_INSTANT)
     parts["resume"].click(does(documents.resume), corpus, every, **_INSTANT)
     parts["stop_memorise"].click(spoken(documents.stop), None, None, **_INSTANT)
     gone = parts["delete"].click(None, None, None, cancels=asked, **_PRIVATE)

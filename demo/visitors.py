@@ -45,6 +45,7 @@ class Visitor:
     answers: int = 0
     was_busy: bool = False
     owes_cost: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 class Visitors:

@@ -43,12 +43,12 @@ class Encoder:
 
     def __init__(
         self,
-        model_name_or_path: str = "auto",
+        model_name_or_path: str | hub.Found = "auto",
         cache_dir: str | Path | None = None,
         access_token: str | None = None,
         hardware: Hardware | None = None,
     ) -> None:
-        """Load an encoder by folder, Hub name, or "auto".
+        """Load an encoder by folder, Hub name, or "auto", or one that was found already (hub.py).
 
         Raises:
             ModelError: it cannot be found, verified or loaded, or is no encoder of texts.
@@ -128,9 +128,10 @@ class Encoder:
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
         return vectors
 
-    def _load(self, folder: Path) -> Any:  # noqa: ANN401 - a SentenceTransformer, imported only here
+    def _load(self, folder: Path) -> Any:  # noqa: ANN401 - a SentenceTransformer or a SentenceNet
         from safetensors import SafetensorError
-        from sentence_transformers import SentenceTransformer
+
+        from engine import sentence_net
 
         for weights in folder.rglob("pytorch_model.bin"):
             if not weights.with_name("model.safetensors").is_file() and weights.parent != folder:
@@ -139,13 +140,7 @@ class Encoder:
                     f"loaded; save it as safetensors or choose another."
                 )
         try:
-            net = SentenceTransformer(
-                str(folder),
-                device=self.hardware.device,
-                local_files_only=True,
-                trust_remote_code=False,
-                model_kwargs={"dtype": self.hardware.torch_dtype, "use_safetensors": True},
-            ).eval()
+            net = (sentence_net.load(folder, self.hardware) or self._by_library(folder)).eval()
         except (
             OSError,
             ValueError,
@@ -160,6 +155,17 @@ class Encoder:
         if not getattr(getattr(net[0], "tokenizer", None), "is_fast", False):
             raise ModelError(f"The retriever {self.name!r} has no fast tokenizer to size passages by; choose another.")
         return net
+
+    def _by_library(self, folder: Path) -> Any:  # noqa: ANN401 - a SentenceTransformer, imported only here
+        from sentence_transformers import SentenceTransformer
+
+        return SentenceTransformer(
+            str(folder),
+            device=self.hardware.device,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"dtype": self.hardware.torch_dtype, "use_safetensors": True},
+        )
 
     def _prompt(self, *names: str) -> str:
         """Return the first prompt of these names. Missing ones are held as empty and must not hide the others."""

@@ -8,6 +8,7 @@
     ├── NotMemorizedError                a question before there is anything to ask about
     ├── ModelError                       a model that cannot be found, verified or loaded
     ├── BundleError                      a saved memory that is damaged, or made by other models
+    │   └── FormatError                  a saved memory of a format that this version does not read
     ├── GeneratorError                   a generator behind an API that did not answer
     │   ├── KeyRejectedError             the API key is missing, wrong or not allowed
     │   └── RateLimitError               the service asked to wait
@@ -50,6 +51,10 @@ class ModelError(MemoRAGError):
 
 class BundleError(MemoRAGError):
     """A saved memory that is missing, damaged, or made by other models than those in use."""
+
+
+class FormatError(BundleError):
+    """A saved memory of a format that this version does not read."""
 
 
 class GeneratorError(MemoRAGError):

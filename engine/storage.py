@@ -24,20 +24,21 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from engine.errors import BundleError
+from engine.errors import BundleError, FormatError
 from engine.verification import Verification, compare_size, compare_sum
+
+if TYPE_CHECKING:  # looking at manifests must not wait for torch
+    import numpy as np
+    import torch
 
 FORMAT = 3
 MANIFEST, CHUNKS, INDEX, MEMORY = "manifest.json", "chunks.json", "index.bin", "memory.bin"
 UNFINISHED = "vectors.part"
-Tensors = dict[str, torch.Tensor]
+Tensors = dict[str, "torch.Tensor"]
 # What reading files raises that somebody else may have written, or be writing.
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError, SafetensorError)
 
@@ -64,6 +65,8 @@ def write(
     Raises:
         BundleError: the folder holds something else than a bundle, or cannot be written (a full disk, say).
     """
+    from safetensors.torch import save_file
+
     folder = check_place(folder)
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -103,24 +106,29 @@ def check_place(folder: Path) -> Path:
     return folder
 
 
-def read(folder: Path) -> Bundle:
+def read(folder: Path, with_memory: bool = True) -> Bundle:
     """Read and check a bundle. Of the memory, size and header are checked; the rest goes on in ``verification``.
+
+    Without the memory, its file may be missing or damaged.
 
     Raises:
         BundleError: it is missing, incomplete, damaged, or of a format this version does not know.
     """
+    from safetensors.torch import load_file
+
     folder = folder.resolve()
     manifest = read_manifest(folder)
     try:
         files = {name: (int(facts["bytes"]), str(facts["sha256"])) for name, facts in manifest["files"].items()}
         for name in files:
-            if name not in (CHUNKS, INDEX, MEMORY) or not (folder / name).is_file():
+            is_wanted = with_memory or name != MEMORY
+            if name not in (CHUNKS, INDEX, MEMORY) or (is_wanted and not (folder / name).is_file()):
                 raise BundleError(
                     f"The bundle {folder.name!r} is incomplete: {name} is missing; memorise the text again."
                 )
         chunks = json.loads(_content(folder / CHUNKS, *files[CHUNKS]).decode("utf-8"))
         index = _mapped(folder / INDEX, *files[INDEX])
-        verification = Verification(folder / MEMORY, *files[MEMORY]) if MEMORY in files else None
+        verification = Verification(folder / MEMORY, *files[MEMORY]) if with_memory and MEMORY in files else None
         memory = load_file(folder / MEMORY) if verification is not None else None
         if verification is not None and not verification.is_of(folder / MEMORY):
             raise BundleError(f"The bundle {folder.name!r} was replaced while it was read; load it again.")
@@ -131,10 +139,10 @@ def read(folder: Path) -> Bundle:
     return Bundle(manifest, chunks, index, memory, verification)
 
 
-def verify(folder: Path, skip: Collection[str] = ()) -> dict[str, Any]:
+def verify(folder: Path, skip: Collection[str] = (), only_sizes: bool = False) -> dict[str, Any]:
     """Compare every file of a bundle with what it was when it was saved, those named in ``skip`` apart.
 
-    Returns its manifest.
+    Sizes alone are compared at once, however large the files are. Returns the manifest.
 
     Raises:
         BundleError: as ``read``.
@@ -147,7 +155,8 @@ def verify(folder: Path, skip: Collection[str] = ()) -> dict[str, Any]:
                 raise ValueError("a file that no bundle has")
             if name not in skip:
                 compare_size(folder / name, (folder / name).stat().st_size, int(facts["bytes"]))
-                compare_sum(folder / name, _sha256(folder / name), str(facts["sha256"]))
+                if not only_sizes:
+                    compare_sum(folder / name, _sha256(folder / name), str(facts["sha256"]))
         if not {CHUNKS, INDEX} <= manifest["files"].keys():
             raise ValueError("no texts")
     except _UNREADABLE as error:
@@ -178,6 +187,8 @@ def _content(path: Path, size: int, checksum: str) -> bytes:
 
 def _mapped(path: Path, size: int, checksum: str) -> Tensors:
     """Return the tensors of a file, memory-mapped, after comparing its size and SHA-256 sum."""
+    from safetensors.torch import load_file
+
     with path.open("rb") as stream:
         compare_size(path, os.fstat(stream.fileno()).st_size, size)
         compare_sum(path, hashlib.file_digest(stream, "sha256").hexdigest(), checksum)
@@ -205,7 +216,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     known = isinstance(manifest, dict) and isinstance(manifest.get("files"), dict)
     if not known or manifest.get("format") != FORMAT:
         found = repr(manifest.get("format"))[:20] if known else "that cannot be told"
-        raise BundleError(
+        raise FormatError(
             f"The bundle {folder.name!r} is of another format ({found}) than this version reads ({FORMAT}); "
             "memorise the text again."
         )
@@ -257,4 +268,7 @@ def _sha256(path: Path) -> str:
 
 def tensor(values: np.ndarray) -> torch.Tensor:
     """Return an array as a tensor that can be stored."""
+    import numpy as np
+    import torch
+
     return torch.from_numpy(np.ascontiguousarray(values))

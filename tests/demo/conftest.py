@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from demo import memorising
-from demo.corpora import Entry, catalogue
+from demo.catalogue import Catalogue, Entry
 from demo.jobs import Job
 from demo.service import Service
 from demo.visitors import Visitors
@@ -57,7 +57,7 @@ def write_entry() -> Callable[..., Entry]:
             "questions": [{"question": "What does the mill grind?"}],
         }
         (folder / slug / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-        return catalogue(folder)[slug]
+        return Catalogue(folder / "nothing-added", folder).entries()[slug]
 
     return write
 

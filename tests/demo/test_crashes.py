@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from demo import text
+from demo.choosing import Choosing
 from demo.connecting import Connecting
 from demo.documents import Documents
 from demo.identity import new_token, owner_of
@@ -31,6 +32,10 @@ def begin(idle_service, tmp_path, monkeypatch):
     yield start
     for server in started:
         server.close()
+
+
+def page_of(server, visitors):
+    return Documents(server, visitors, Choosing(server, visitors), Connecting(server, visitors))
 
 
 def crash(server):
@@ -103,8 +108,11 @@ def test_other_work_is_not_held_up_by_it(given_up, begin, send):
 @pytest.mark.parametrize("given_up", [True], indirect=True)
 def test_its_visitor_may_try_again_and_then_it_counts_from_the_start(given_up, visitors, request_of):
     corpus, _ = the_corpus(given_up)
-    page, me = Documents(given_up, visitors, Connecting(given_up, visitors)), request_of("page", TOKEN)
-    assert page.choose(corpus, me)["resume"].visible
+    page, me = (
+        Documents(given_up, visitors, Choosing(given_up, visitors), Connecting(given_up, visitors)),
+        request_of("page", TOKEN),
+    )
+    assert page.choosing.choose(corpus, me)["resume"].visible
     shown = page.resume(corpus, me)
     assert shown["stop_memorise"].visible
     facts = given_up.shelf.get(ANNA, corpus)
@@ -114,6 +122,9 @@ def test_its_visitor_may_try_again_and_then_it_counts_from_the_start(given_up, v
 
 @pytest.mark.parametrize("given_up", [False, True], indirect=True)
 def test_its_visitor_may_delete_it(given_up, visitors, request_of):
-    page, me = Documents(given_up, visitors, Connecting(given_up, visitors)), request_of("page", TOKEN)
+    page, me = (
+        Documents(given_up, visitors, Choosing(given_up, visitors), Connecting(given_up, visitors)),
+        request_of("page", TOKEN),
+    )
     assert text.DELETED in page.delete(me)["status"]
     assert not given_up.shelf.folder(ANNA).exists()

@@ -72,7 +72,7 @@ def test_the_corpus_that_was_used_least_recently_makes_room_and_is_opened_again(
     keeping.pipeline("tide-mill", "bert")
     keeping.pipeline(first, "anna")  # now second is the one not used for longest
     # A second corpus like the first is just too much.
-    monkeypatch.setattr("demo.held._HELD_BYTES", sum(sizes.values()) + sizes[first] - 1)
+    monkeypatch.setattr(keeping._library, "most", sum(sizes.values()) + sizes[first] - 1)
     third = memorised(keeping, "bert", OWN)
     assert not keeping.is_open(second)
     assert all(keeping.is_open(corpus) for corpus in ("tide-mill", first, third))
@@ -83,7 +83,7 @@ def test_the_corpus_that_was_used_least_recently_makes_room_and_is_opened_again(
 
 
 def test_a_corpus_larger_than_the_room_is_held_all_the_same(keeping, memorised, monkeypatch):
-    monkeypatch.setattr("demo.held._HELD_BYTES", 1)
+    monkeypatch.setattr(keeping._library, "most", 1)
     corpus = memorised(keeping, "anna", OWN)
     assert keeping.pipeline(corpus, "anna").is_memorized
     assert not keeping.is_open("tide-mill")

@@ -10,7 +10,7 @@ import pytest
 from demo import memorising, panels, session, text
 from demo.jobs import Snapshot
 from demo.uploads import SPARE_BYTES
-from engine.errors import DocumentError, InputError, NotMemorizedError, PasswordError
+from engine.errors import BundleError, DocumentError, InputError, NotMemorizedError, PasswordError
 from engine.events import Progress
 from tests.demo.lighthouse import DATA, GOOD, KINDS
 from tests.uploads import encrypted
@@ -285,7 +285,7 @@ def test_a_corpus_whose_text_was_changed_says_so_when_it_is_asked(
         session.ask(broken, visitors.get("v"), GOOD),
         memorising.open_corpus(broken, visitors.get("v"), "tide-mill"),
     ):
-        with pytest.raises(InputError) as refused:
+        with pytest.raises(BundleError, match="Press Rebuild") as refused:
             list(steps)
         assert entry.title in str(refused.value)
     broken.close()

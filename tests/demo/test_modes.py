@@ -6,8 +6,7 @@ import pytest
 
 from demo import memorising, text
 from demo.api import Api, visitor_of
-from demo.connecting import Connecting
-from demo.documents import Documents
+from demo.choosing import Choosing
 from engine import tongues
 from engine.events import Task
 
@@ -31,7 +30,7 @@ def test_a_corpus_that_the_retriever_does_not_read_says_so(service, visitors, se
     request = request_of("reader")
     visitor = visitor_of(visitors, request)
     *_, last = memorising.memorize(service, visitor, send(service, visitor.name, ("tower.txt", CHINESE)))
-    shown = Documents(service, visitors, Connecting(service, visitors)).choose(last.corpus, request)
+    shown = Choosing(service, visitors).choose(last.corpus, request)
     note = text.READY_UNREAD.format(language="Chinese").strip()
     assert note in last.status
     assert note in shown["status"]
@@ -41,7 +40,7 @@ def test_a_corpus_that_the_retriever_does_not_read_says_so(service, visitors, se
 
 @pytest.mark.models
 def test_a_corpus_that_the_retriever_reads_says_nothing_about_it(service, visitors, request_of):
-    shown = Documents(service, visitors, Connecting(service, visitors)).choose("tide-mill", request_of("v"))
+    shown = Choosing(service, visitors).choose("tide-mill", request_of("v"))
     assert memorising.unread_language(service, "tide-mill") is None
     assert "does not read" not in shown["memory"] + shown["status"]
 

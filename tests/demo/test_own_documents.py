@@ -8,6 +8,7 @@ from gradio.utils import get_upload_folder
 
 from demo import forecasting, text
 from demo.api import visitor_of
+from demo.choosing import Choosing
 from demo.connecting import Connecting
 from demo.documents import Documents
 from demo.identity import new_token
@@ -36,7 +37,7 @@ def dropped(tmp_path, monkeypatch):
 
 @pytest.fixture
 def documents(service, visitors):
-    handlers = Documents(service, visitors, Connecting(service, visitors))
+    handlers = Documents(service, visitors, Choosing(service, visitors), Connecting(service, visitors))
     yield handlers
     for visitor in visitors._known.values():
         service.delete(visitor.name)
@@ -68,7 +69,7 @@ def until_told(documents, until, request, words, corpus="tide-mill"):
 
 
 def idle_documents(idle_service, visitors):
-    return Documents(idle_service, visitors, Connecting(idle_service, visitors))
+    return Documents(idle_service, visitors, Choosing(idle_service, visitors), Connecting(idle_service, visitors))
 
 
 # Files that wait
@@ -117,7 +118,7 @@ def test_a_stranger_sees_none_of_it(idle_service, visitors, dropped, me, request
     ids = ticked(documents.take(dropped(("a.txt", "x")), None, me))
     for stranger in (request_of("page", new_token()), request_of("page"), request_of("other", new_token())):
         assert listed(documents.arrive(stranger)) == []
-        assert text.NO_FILES in documents.memorise(ids, "", stranger)["status"]
+        assert text.NO_FILES in documents.memorise(ids, "", "", stranger)["status"]
     assert ticked(documents.arrive(me)) == ids
 
 
@@ -154,7 +155,7 @@ def test_the_cost_is_told_as_soon_as_the_models_are_there(idle_service, service,
 @pytest.mark.models
 def test_from_files_to_a_corpus_that_is_chosen(documents, dropped, me, until):
     ids = ticked(documents.take(dropped(("mill.txt", "The mill grinds rye.")), None, me))
-    shown = documents.memorise(ids, "", me)
+    shown = documents.memorise(ids, "", "", me)
     assert shown["stop_memorise"].visible
     assert shown["timer"].active
     assert listed(shown) == []
@@ -164,7 +165,7 @@ def test_from_files_to_a_corpus_that_is_chosen(documents, dropped, me, until):
     assert not last["stop_memorise"].visible
     assert not last["resume"].visible
     again = documents.arrive(me)
-    assert again["corpus"].choices[-1][0] == "mill.txt"
+    assert again["corpus"].choices[-1][0] == "mill.txt (private)"
     assert again["corpus"].value == again["corpus"].choices[-1][1], "after a reload it is chosen"
     assert not documents.look("tide-mill", None, me)["timer"].active, "nothing is going on any more"
 
@@ -175,7 +176,7 @@ def test_a_long_text_is_chosen_as_soon_as_it_can_be_asked_and_a_reload_goes_on_w
 ):
     monkeypatch.setattr(memorizer, "_LONG", 8)
     monkeypatch.setattr(memorizer, "_BLOCK", 8)
-    documents.memorise(ticked(documents.take(dropped(("long.txt", LONG)), None, me)), "", me)
+    documents.memorise(ticked(documents.take(dropped(("long.txt", LONG)), None, me)), "", "", me)
     shown = until_told(documents, until, me, "long.txt can be asked")
     corpus = next(update["corpus"].value for update in shown if "corpus" in update)
     documents.stop(me)
@@ -184,8 +185,8 @@ def test_a_long_text_is_chosen_as_soon_as_it_can_be_asked_and_a_reload_goes_on_w
     *_, last = until_told(documents, until, me, "stopped", corpus)
     assert text.MEMORISING_KEPT.format(title="long.txt") in last["status"]
     assert last["resume"].visible
-    assert documents.choose(corpus, other_page)["resume"].visible
-    assert text.RESUME_HINT.strip() in documents.choose(corpus, other_page)["status"]
+    assert documents.choosing.choose(corpus, other_page)["resume"].visible
+    assert text.RESUME_HINT.strip() in documents.choosing.choose(corpus, other_page)["status"]
     shown = documents.resume(corpus, other_page)
     assert not shown["resume"].visible
     documents.arrive(me)
@@ -197,12 +198,12 @@ def test_a_long_text_is_chosen_as_soon_as_it_can_be_asked_and_a_reload_goes_on_w
 @pytest.mark.models
 def test_a_protected_file_asks_for_its_password_and_is_tried_again(documents, dropped, me, until):
     ids = ticked(documents.take(dropped(("letters.pdf", LOCKED), ("a.txt", "A word.")), None, me))
-    assert not documents.memorise(ids, "", me)["password"].visible
+    assert not documents.memorise(ids, "", "", me)["password"].visible
     *_, last = until_told(documents, until, me, "letters.pdf")
     assert last["password"].visible
     assert 'class="error"' in last["status"]
     assert ticked(last) == ids, "nothing is lost"
-    shown = documents.memorise(ids, "sesame-0815", me)
+    shown = documents.memorise(ids, "sesame-0815", "", me)
     assert (shown["password"].value, shown["password"].visible) == ("", False)
     *_, last = until_told(documents, until, me, "letters.pdf + 1 is memorised")
     assert not last["password"].visible
@@ -212,7 +213,7 @@ def test_a_protected_file_asks_for_its_password_and_is_tried_again(documents, dr
 def test_a_refused_file_is_gone_and_the_others_stay_listed(documents, dropped, me, until):
     hostile = "<img src=x onerror=alert(1)>.txt"
     ids = ticked(documents.take(dropped((hostile, " "), ("a.txt", "A word.")), None, me))
-    documents.memorise(ids, "", me)
+    documents.memorise(ids, "", "", me)
     *_, last = until_told(documents, until, me, "white space")
     assert listed(last) == ["a.txt (7 bytes)"]
     assert not last["password"].visible
@@ -224,7 +225,7 @@ def test_a_refused_file_is_gone_and_the_others_stay_listed(documents, dropped, m
 def test_while_an_answer_is_written_the_timer_leaves_its_status_line_alone(documents, visitors, dropped, me, until):
     visitor = visitor_of(visitors, me)
     visitor.answers = 1
-    documents.memorise(ticked(documents.take(dropped(("a.txt", "A word.")), None, me)), "", me)
+    documents.memorise(ticked(documents.take(dropped(("a.txt", "A word.")), None, me)), "", "", me)
     watch = visitor.watch
     assert watch.job.wait(30)
     assert "status" not in documents.look("tide-mill", None, me)
@@ -238,7 +239,7 @@ def test_while_an_answer_is_written_the_timer_leaves_its_status_line_alone(docum
 @pytest.mark.models
 def test_deleting_empties_the_page_and_the_disk(documents, service, visitors, dropped, me, until):
     ids = ticked(documents.take(dropped(("a.txt", "A word."), ("b.txt", "Another.")), None, me))
-    documents.memorise(ids[:1], "", me)
+    documents.memorise(ids[:1], "", "", me)
     until_told(documents, until, me, "a.txt is memorised")
     shown = documents.delete(me)
     assert text.DELETED in shown["status"]
@@ -251,9 +252,9 @@ def test_deleting_empties_the_page_and_the_disk(documents, service, visitors, dr
 
 @pytest.mark.models
 def test_documents_whose_time_is_over_are_gone_from_the_page(documents, service, dropped, me, until, monkeypatch):
-    documents.memorise(ticked(documents.take(dropped(("a.txt", "A word.")), None, me)), "", me)
+    documents.memorise(ticked(documents.take(dropped(("a.txt", "A word.")), None, me)), "", "", me)
     until_told(documents, until, me, "a.txt is memorised")
     corpus = documents.arrive(me)["corpus"].value
     monkeypatch.setattr(service, "settings", replace(service.settings, upload_hours=1e-9))
-    assert text.CHOOSE in documents.choose(corpus, me)["status"]
+    assert text.CHOOSE in documents.choosing.choose(corpus, me)["status"]
     assert documents.arrive(me)["corpus"].value == "tide-mill"

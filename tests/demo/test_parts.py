@@ -93,9 +93,10 @@ def test_of_two_visitors_who_upload_the_same_bytes_at_once_the_second_is_told_to
 def test_ticks_from_before_a_restart_or_odd_ones_are_no_error(call, ticked):
     assert call("look", "tide-mill", ticked)[0] == 200
     assert call("weigh", ticked)[0] == 200
-    status, answer = call("memorise", ticked, "")
-    assert status == 200
-    assert text.NO_FILES in str(answer)
+    for name in ("", None, 5, ["tide-mill"], "\x00"):
+        status, answer = call("memorise", ticked, "", name)
+        assert status == 200
+        assert text.NO_FILES in str(answer)
 
 
 @pytest.mark.parametrize("corpus", [None, "", "mine-from-before-a-restart", 5, ["tide-mill"], {"a": 1}, "\x00"])

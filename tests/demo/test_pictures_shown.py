@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 import time
 from dataclasses import replace
 
@@ -149,26 +150,23 @@ def test_a_page_that_takes_long_holds_up_neither_the_server_nor_another_visitor(
 
 
 @pytest.fixture
-def ready(service, tmp_path, monkeypatch):
+def ready(service):
     """A ready-made corpus of a PDF."""
+    mill = service.entries["tide-mill"]
 
     def make(slug, name="ledger.pdf"):
-        folder = tmp_path / slug
-        folder.mkdir()
+        folder = mill.folder.parent / slug
+        folder.mkdir(exist_ok=True)
         data = pdf(LINES)
         (folder / name).write_bytes(data)
-        entry = replace(
-            service.entries["tide-mill"],
-            slug=slug,
-            files=(folder / name,),
-            sums=(hashlib.sha256(data).hexdigest(),),
-        )
-        monkeypatch.setitem(service.entries, slug, entry)
+        facts = {"slug": slug, "documents": (name,), "sha256": {name: hashlib.sha256(data).hexdigest()}}
+        (folder / "manifest.json").write_text(mill.manifest.model_copy(update=facts).model_dump_json(), "utf-8")
         assert service.open(slug).wait(60)
         return slug
 
     yield make
     service.let_go("ledger")
+    shutil.rmtree(mill.folder.parent / "ledger")
 
 
 def test_the_pages_of_a_ready_made_corpus_are_shown_to_everyone(service, drawing, get, ready):
@@ -180,11 +178,15 @@ def test_the_pages_of_a_ready_made_corpus_are_shown_to_everyone(service, drawing
     assert is_none(get("memorag/page/tide-mill/1/1")), "a TXT file"
 
 
-def test_texts_that_took_the_place_of_a_ready_made_corpus_have_no_pages(service, drawing, get, ready, monkeypatch):
+def test_texts_that_took_the_place_of_a_ready_made_corpus_have_no_pages(service, drawing, get, ready):
     slug = ready("ledger")
     address = address_of(service, slug, LINES[10])
     entry = service.entries[slug]
-    other = entry.files[0].rename(entry.files[0].with_name("other.pdf"))
-    monkeypatch.setitem(service.entries, slug, replace(entry, files=(other,)))
-    assert address_of(service, slug, LINES[10]) is None
-    assert is_none(get(address))
+    added = service.ready_made.places.added / slug
+    added.mkdir(parents=True)
+    facts = {"documents": ("other.pdf",), "sha256": {"other.pdf": "0" * 64}}
+    (added / "manifest.json").write_text(entry.manifest.model_copy(update=facts).model_dump_json(), "utf-8")
+    try:
+        assert is_none(get(address))
+    finally:
+        shutil.rmtree(added)

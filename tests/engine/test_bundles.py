@@ -11,6 +11,7 @@ import torch
 
 from engine import storage
 from engine.__main__ import main
+from engine.bundle import contents_of
 from engine.documents import Document
 from engine.errors import BundleError
 from engine.memorag import MemoRAG
@@ -226,6 +227,15 @@ def test_every_file_of_a_bundle_is_compared_with_what_was_saved(bundle, name):
     damaged.unlink()
     with pytest.raises(BundleError, match="incomplete or damaged"):
         storage.verify(bundle)
+
+
+def test_texts_can_be_read_where_the_memory_is_damaged(tiny, bundle):
+    (bundle / storage.MEMORY).write_bytes(b"")
+    with pytest.raises(BundleError):
+        storage.read(bundle)
+    read = storage.read(bundle, with_memory=False)
+    assert read.memory is None
+    assert contents_of(read, "bundle").documents == tiny.memorized.documents
 
 
 def test_the_memory_can_be_taken_out_of_a_bundle(tiny, bundle):

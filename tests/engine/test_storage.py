@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from engine import storage
-from engine.errors import BundleError
+from engine.errors import BundleError, FormatError
 
 FILES = (storage.MANIFEST, storage.CHUNKS, storage.INDEX, storage.MEMORY)
 FACTS = {"kind": "test", "language": "zh-cn", "models": {"memory": {"name": "a/b"}}}
@@ -139,7 +139,7 @@ def test_where_there_is_no_bundle_the_way_to_make_one_is_told(tmp_path):
 )
 def test_another_format_is_refused(folder, text):
     (folder / storage.MANIFEST).write_text(text)
-    with pytest.raises(BundleError, match="another format"):
+    with pytest.raises(FormatError, match="another format"):
         storage.read(folder)
 
 
