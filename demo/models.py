@@ -35,10 +35,13 @@ def load_models(settings: Settings) -> MemoRAGLite:
     # the other would be no faster: what is not computed holds Python's lock.
     memory = beside(lambda: hub.find("memory", settings.model, hardware, *where))
     retriever = beside(lambda: hub.find("retriever", settings.retriever, hardware, *where))
+    from transformers.utils.logging import disable_progress_bar
+
     from engine.encoder import Encoder
     from engine.memorag_lite import MemoRAGLite
     from engine.model import Model
 
+    disable_progress_bar()
     model = Model(memory.result(), hardware=hardware)
     encoder = Encoder(retriever.result(), hardware=hardware)
     return MemoRAGLite(model, encoder, hardware=hardware)
@@ -57,9 +60,6 @@ class Models:
         """Load them; takes seconds. A failure is kept, and is told to whoever needs them."""
         try:
             # Loading torch takes seconds: the page is served meanwhile.
-            from transformers.utils.logging import disable_progress_bar
-
-            disable_progress_bar()
             began = time.monotonic()
             self._engine = load_models(self._settings)
             logger.info("Models loaded in %.1f s: %s", time.monotonic() - began, self._engine.encoder.hardware)
