@@ -45,17 +45,19 @@ class Api:
         """List the corpora that can be asked: the ready-made ones and your own.
 
         Returns:
-            One object per corpus: id, title, ready (whether it answers at once), mine, description, questions.
+            One object per corpus: id, title, ready (whether it is in memory), state ("ready", "unbuilt": memorised when
+            it is first asked, "stale" or "damaged": to be rebuilt on the page), mine, description, questions.
         """
-        found = []
-        for corpus, title in self.service.titles(visitor_of(self.visitors, request).name).items():
-            entry = self.service.entries.get(corpus)
+        found, visitor = [], visitor_of(self.visitors, request).name
+        for corpus, title in self.service.titles(visitor).items():
+            entry = self.service.entry_of(corpus, visitor)
             found.append(
                 {
                     "id": corpus,
                     "title": title,
                     "ready": self.service.is_open(corpus),
-                    "mine": entry is None,
+                    "state": self.service.condition(corpus).state,
+                    "mine": corpus not in self.service.entries,
                     "description": entry.manifest.description if entry else "",
                     "questions": list(entry.questions) if entry else [],
                 }

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from demo import folders
+from demo.catalogue import Places, places
 
 INCOMING = "incoming"
 _OLD_SECONDS = 3600
@@ -31,7 +32,7 @@ def sweep_elsewhere(cache_dir: Path, incoming: Path | None) -> None:
     for path in _uploads(cache_dir, incoming):
         if _newest(path) < now - _OLD_UPLOAD_SECONDS:
             folders.delete(path)
-    for path in (*_halves(cache_dir / "corpora"), *_readings()):
+    for path in (*_halves(places(cache_dir)), *_readings()):
         if _newest(path) < now - _OLD_SECONDS:
             folders.delete(path)
 
@@ -48,10 +49,11 @@ def _uploads(cache_dir: Path, folder: Path | None) -> Iterator[Path]:
             yield path
 
 
-def _halves(corpora: Path) -> Iterator[Path]:
+def _halves(corpora: Places) -> Iterator[Path]:
     for suffix in ("partial", "old"):
-        yield from corpora.glob(f".*.{suffix}")
-        yield from corpora.glob(f"own/.*.{suffix}")
+        for folder in (corpora.kept, corpora.added, corpora.building):
+            yield from folder.glob(f".*.{suffix}")
+        yield from corpora.building.glob(f"*/.*.{suffix}")
 
 
 def _readings() -> Iterator[Path]:

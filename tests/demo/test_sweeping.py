@@ -56,10 +56,11 @@ def test_in_a_folder_that_others_use_too_only_what_is_surely_left_over_goes(cach
     assert not empty.exists()
 
 
-def test_halves_of_ready_made_bundles_and_places_of_reading_go_after_an_hour(cache, tmp_path):
-    old = made(cache / "corpora" / ".harry.12.partial" / "chunks.json", 1.1)
-    new = made(cache / "corpora" / ".harry.34.partial" / "chunks.json", 0.9)
-    whole = made(cache / "corpora" / "harry" / "chunks.json", 20)
+@pytest.mark.parametrize("place", ["kept", "added", "building", "building/harry"])
+def test_halves_of_ready_made_bundles_and_places_of_reading_go_after_an_hour(cache, tmp_path, place):
+    old = made(cache / "corpora" / place / ".harry.12.partial" / "chunks.json", 1.1)
+    new = made(cache / "corpora" / place / ".harry.34.partial" / "chunks.json", 0.9)
+    whole = made(cache / "corpora" / place / "harry" / "chunks.json", 20)
     reading = made(tmp_path / "temporary" / "memorag-reading-x" / "text", 1.1)
     read_now = made(tmp_path / "temporary" / "memorag-reading-y" / "text", 0.9)
     sweep_elsewhere(cache, None)

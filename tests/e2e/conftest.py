@@ -64,9 +64,11 @@ def running(folder, port, **variables):
     temp, cache, log = folder / "uploads", folder / "cache", folder / "log"
     for made in (temp, cache):
         made.mkdir(exist_ok=True)
-    for name in ("models", "corpora"):
+    # Of the user's corpora, only the memories of those that ship: what a person built is nobody's business.
+    for name in ("models", "corpora/kept"):
         kept = default_cache_dir() / name
         kept.mkdir(parents=True, exist_ok=True)
+        (cache / name).parent.mkdir(exist_ok=True)
         if not (cache / name).is_symlink():
             (cache / name).symlink_to(kept)
     environment = {**os.environ, "MEMORAG_PORT": str(port), "GRADIO_TEMP_DIR": str(temp), "MEMORAG_MAX_FILE_MB": "2"}
