@@ -40,9 +40,11 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     from demo.collecting import collect_rarely
+    from demo.stubs import write_no_stubs
     from demo.sweeping import INCOMING
 
     collect_rarely()  # before all that is large is imported; until the models are loaded
+    write_no_stubs()
     # On the disk where they will be kept: taking them in then is a change of names, not a copy.
     os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.cache_dir / INCOMING))
     from demo.service import Service

@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING
 
 from demo import text
-from demo.beside import beside
 from demo.collecting import collect_as_usual
 from engine.errors import MemoRAGError, ModelError
 from engine.events import Stop
@@ -26,25 +25,19 @@ def load_models(settings: Settings) -> MemoRAGLite:
     Raises:
         MemoRAGError: they cannot be found or loaded, or the device is not there.
     """
-    from engine import hub
-    from engine.hardware import detect
-
-    where = settings.cache_dir, settings.hf_token or None
-    hardware = detect(settings.device, settings.threads, exact=settings.exact)
-    # Their files are found and verified while the libraries are imported, which takes longer. Loading one model beside
-    # the other would be no faster: what is not computed holds Python's lock.
-    memory = beside(lambda: hub.find("memory", settings.model, hardware, *where))
-    retriever = beside(lambda: hub.find("retriever", settings.retriever, hardware, *where))
     from transformers.utils.logging import disable_progress_bar
 
-    from engine.encoder import Encoder
+    from engine.hardware import detect
     from engine.memorag_lite import MemoRAGLite
-    from engine.model import Model
 
     disable_progress_bar()
-    model = Model(memory.result(), hardware=hardware)
-    encoder = Encoder(retriever.result(), hardware=hardware)
-    return MemoRAGLite(model, encoder, hardware=hardware)
+    return MemoRAGLite(
+        settings.model,
+        settings.retriever,
+        cache_dir=settings.cache_dir,
+        access_token=settings.hf_token or None,
+        hardware=detect(settings.device, settings.threads, exact=settings.exact),
+    )
 
 
 class Models:

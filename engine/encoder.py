@@ -43,12 +43,12 @@ class Encoder:
 
     def __init__(
         self,
-        model_name_or_path: str | hub.Found = "auto",
+        model_name_or_path: str = "auto",
         cache_dir: str | Path | None = None,
         access_token: str | None = None,
         hardware: Hardware | None = None,
     ) -> None:
-        """Load an encoder by folder, Hub name, or "auto", or one that was found already (hub.py).
+        """Load an encoder by folder, Hub name, or "auto".
 
         Raises:
             ModelError: it cannot be found, verified or loaded, or is no encoder of texts.

@@ -39,8 +39,6 @@ _SILENT = frozenset({RECEIPT, "generation_config.json", "data_config.json"})
 # A header of safetensors has at most this many bytes, by its definition.
 _MAX_HEADER = 100_000_000
 _SAMPLE = 1024
-# Bytes that are summed at once. Between two blocks Python's lock is waited for, which others hold while they import.
-_BLOCK = 2**24
 
 
 @dataclass(frozen=True)
@@ -84,17 +82,15 @@ class Found:
 
 
 def find(
-    role: Role, wanted: str | Found, hardware: Hardware, cache_dir: str | Path | None = None, token: str | None = None
+    role: Role, wanted: str, hardware: Hardware, cache_dir: str | Path | None = None, token: str | None = None
 ) -> Found:
-    """Find the model that a person named by folder, Hub name, or "auto"; what was found already stays what it is.
+    """Find the model that a person named by folder, Hub name, or "auto".
 
     A folder is called by its last part only: where on a disk a person keeps a model is nobody's business.
 
     Raises:
         ModelError: as ``locate``.
     """
-    if isinstance(wanted, Found):
-        return wanted
     name, chosen = choose(role, hardware) if wanted == "auto" else (wanted, None)
     folder = locate(name, Path(cache_dir) if cache_dir else None, token)
     shown = folder.name if Path(name).expanduser().is_dir() else name
@@ -187,11 +183,8 @@ def _verify(file: Path, expected: str, origin: str) -> None:
 
 
 def _sha256(file: Path) -> str:
-    digest, block = hashlib.sha256(), memoryview(bytearray(_BLOCK))
-    with file.open("rb", buffering=0) as stream:
-        while count := stream.readinto(block):
-            digest.update(block[:count])
-    return digest.hexdigest()
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _unpacked(name: str, wheel: Wheel, file: Path, cache_dir: Path) -> Path:

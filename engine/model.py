@@ -43,7 +43,7 @@ class Model:
 
     def __init__(
         self,
-        model_name_or_path: str | hub.Found,
+        model_name_or_path: str,
         cache_dir: str | Path | None = None,
         access_token: str | None = None,
         beacon_ratio: int = 4,
@@ -52,9 +52,7 @@ class Model:
         enable_minference: bool = False,
         hardware: Hardware | None = None,
     ) -> None:
-        """Load a model by folder, Hub name, or "auto", or one that was found already (hub.py).
-
-        ``beacon_ratio`` matters to beacon models only (beacon.py).
+        """Load a model by folder, Hub name, or "auto". ``beacon_ratio`` matters to beacon models only (beacon.py).
 
         Raises:
             InputError: 4-bit loading or a beacon ratio that is not possible.

@@ -330,16 +330,3 @@ def test_a_fingerprint_costs_milliseconds(engine_models, tmp_path):
     began = time.perf_counter()
     assert hub.fingerprint(folder) == engine_models[0].fingerprint
     assert time.perf_counter() - began < 0.5  # 8 ms for the 270 MB here
-
-
-def test_what_was_found_already_is_not_looked_for_again(tmp_path, hardware32):
-    found = hub.Found("some model", "as asked for", tmp_path / "gone", "0123456789abcdef")
-    assert hub.find("memory", found, hardware32) is found
-
-
-def test_a_file_of_several_blocks_has_its_own_sum(tmp_path, monkeypatch):
-    monkeypatch.setattr(hub, "_BLOCK", 1000)
-    for size in (0, 999, 1000, 1001, 5003):
-        content = bytes(number % 251 for number in range(size))
-        (tmp_path / "file").write_bytes(content)
-        assert hub._sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
