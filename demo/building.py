@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from demo import folders, opening, sources
-from demo.catalogue import BUNDLE, MANIFEST, Entry, Example, Manifest, Places, Seal, Source, is_slug, sum_of
+from demo.catalogue import BUNDLE, HUB, MANIFEST, Entry, Example, Manifest, Places, Seal, Source, is_slug, sum_of
 from engine import storage
 from engine.apart import read_apart
 from engine.documents import Document, Limits
@@ -26,13 +26,13 @@ from engine.events import OnProgress, Stop
 if TYPE_CHECKING:
     from engine.memorag_lite import MemoRAGLite
 
-_MOST_QUESTIONS = 100
+_MOST_QUESTIONS, _MOST_DOCUMENTS = 100, 10_000
 _EXAMPLES = TypeAdapter(tuple[Example, ...])
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a new entry shall be called and say of itself; what is empty is taken from the entry that it replaces."""
+    """What a new entry shall be called and say of itself; an empty title, and questions, come from what it replaces."""
 
     slug: str
     title: str = ""
@@ -40,6 +40,7 @@ class Wanted:
     licence: str = ""
     questions: tuple[Example, ...] = ()
     is_shared: bool = False
+    source: str = "Added on this computer"
 
 
 def check_slug(slug: str) -> str:
@@ -63,14 +64,14 @@ def examples_of(path: Path) -> tuple[Example, ...]:
         InputError: it cannot be read, or holds something else.
     """
     try:
-        words = path.read_text("utf-8")
+        words = path.read_text("utf-8-sig")
         given = (
             json.loads(words)
             if path.suffix == ".json"
             else [{"question": s} for s in map(str.strip, words.splitlines()) if s]
         )
         found = _EXAMPLES.validate_python(given)
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last of JSON that is nested too deeply
         raise InputError(
             f"The questions in {path.name!r} cannot be read; give a text with one question on each line, or a JSON "
             'list of objects such as {"question": "Who ...?", "kind": "local"}.'
@@ -106,10 +107,12 @@ def build(
     """Memorise documents and put them into the catalogue; ``like`` is the entry whose place they take. Returns where.
 
     Raises:
-        InputError: another program builds a corpus of that name.
+        InputError: another program builds a corpus of that name, or there are too many documents.
         BundleError: it cannot be written.
         Cancelled: ``stop`` was set; the same again goes on from there.
     """
+    if len(documents) > _MOST_DOCUMENTS:
+        raise InputError(f"A corpus has at most {_MOST_DOCUMENTS:,} documents, not {len(documents):,}; make several.")
     with claimed(places, wanted.slug):
         partial = folders.make(places.building / wanted.slug)
         pipeline.memorize(documents, partial / BUNDLE, on_progress=on_progress, stop=stop)
@@ -143,7 +146,7 @@ def rebuild(
         documents = _texts_again(entry, places, limits, token, on_progress, stop)
     known = entry.manifest
     wanted = Wanted(
-        entry.slug, known.title, known.description, known.licence, known.questions, is_shared=not known.private
+        entry.slug, known.title, known.description, known.licence, known.questions, not known.private, known.source
     )
     build(wanted, documents, known.made_from, pipeline, places, entry, on_progress, stop)
 
@@ -165,7 +168,17 @@ def _texts_again(
     except InputError as error:
         # What is missing may be named after a person's files: it is not for everybody who may press a button.
         raise InputError(f"The texts of {entry.title!r} are not where they came from any more; {advice}.") from error
-    return read(given, limits, on_progress, stop)
+    documents = read(given, limits, on_progress, stop)
+    forget(given, places)
+    return documents
+
+
+def forget(given: sources.Given, places: Places) -> None:
+    """Delete what was downloaded of a text that is in a bundle now: nobody looks after a second copy of it."""
+    for file in given.files:
+        if file.is_relative_to(places.fetched):
+            parts = file.relative_to(places.fetched).parts
+            folders.delete(places.fetched.joinpath(*parts[: 2 if parts[0] == HUB else 1]))
 
 
 def _manifest(
@@ -187,7 +200,7 @@ def _manifest(
         licence=wanted.licence or unknown,
         documents=tuple(names),
         sha256={document.name: document.sha256 for document in documents},
-        source="Added on this computer",
+        source=wanted.source,
         questions=wanted.questions or (old.questions if old is not None else ()),
         order=old.order if old is not None else 100,
         private=not wanted.is_shared,
@@ -219,8 +232,12 @@ def claimed(places: Places, slug: str) -> Iterator[None]:
 
     Raises:
         InputError: another program does.
+        BundleError: the cache folder cannot be written.
     """
-    folders.make(places.building)
+    try:
+        folders.make(places.building)
+    except OSError as error:
+        raise BundleError(f"The corpus {slug!r} could not be kept: {error.strerror or error}.") from error
     with folders.locked(places.building / f".{slug}.lock") as is_mine:
         if not is_mine:
             raise InputError(f"The corpus {slug!r} is being built by another program; wait until it is done.")

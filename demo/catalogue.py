@@ -6,7 +6,7 @@
     CACHE/corpora/building/SLUG/    what is being built, or was until it was interrupted
 
 What was added under the slug of a corpus that ships takes its place. An entry is one frozen value; whoever changes the
-catalogue writes a whole folder, so looking again finds the old entry or the new one.
+catalogue writes a whole folder, so looking again finds the old entry or the new one, or for a moment neither.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from engine.documents import display_name
 logger = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).resolve().parent.parent / "cached_corpora"
-MANIFEST, BUNDLE = "manifest.json", "bundle"
+MANIFEST, BUNDLE, HUB = "manifest.json", "bundle", "hub"
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LONGEST_SLUG = 60
-_MOST_BYTES = 4 * 2**20  # of a manifest
+_MOST_BYTES = 16 * 2**20  # of a manifest
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]*$")]
 Sum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -146,9 +146,13 @@ class Entry:
 
     @property
     def examples(self) -> tuple[str, ...]:
-        """One question of each kind: a fact, and what needs the whole text."""
+        """One question of each kind (a fact, and what needs the whole text), and all that are of none."""
         first = {example.kind: example.question for example in reversed(self.manifest.questions)}
-        return tuple(question for question in self.questions if question in first.values())
+        return tuple(
+            example.question
+            for example in self.manifest.questions
+            if not example.kind or example.question == first[example.kind]
+        )
 
 
 def is_slug(name: str) -> bool:
@@ -244,7 +248,7 @@ class Catalogue:
 
     def _look(self) -> list[tuple[Path, Entry | None]]:
         with self._lock:
-            paths = [path for root in (self.shipped, self.added) for path in sorted(root.glob(f"*/{MANIFEST}"))]
+            paths = [path for root in (self.shipped, self.added) for path in sorted(root.glob(f"[!.]*/{MANIFEST}"))]
             self._known = {path: self._known[path] for path in paths if path in self._known}
             return [(path.parent, self._entry(path)) for path in paths]
 

@@ -57,8 +57,8 @@ class Choosing:
     def look_around(self, corpus: str, request: gr.Request) -> Updates:
         """Show what came into the catalogue, or went, or changed, while the page is open."""
         visitor = self._visitor(request)
-        labels = self.service.labels(visitor.name)
-        if labels == visitor.labels or visitor.answers:
+        labels, versions = self.service.labels(visitor.name), self.service.versions
+        if (labels, versions) == (visitor.labels, visitor.versions) or visitor.answers:
             return {}
         # Whoever looks at a corpus that is gone is shown the first that is there.
         shown = corpus if corpus in labels else next(iter(labels), "")
@@ -73,7 +73,7 @@ class Choosing:
         except MemoRAGError as error:
             return {"status": render.status(session.sentence(error), "error")}
         line, visitor.was_busy = self.line(corpus, visitor)
-        return {"status": line, "rebuild": gr.Button(visible=False), "timer": gr.Timer(active=True)}
+        return {"status": line, "rebuild": self.rebuilding(corpus), "timer": gr.Timer(active=True)}
 
     def line(self, corpus: str, visitor: Visitor) -> tuple[str, bool]:
         """Return the status line of a corpus and whether it is still being opened."""
@@ -90,6 +90,8 @@ class Choosing:
         if not service.models.is_loaded:
             return render.status(text.LOADING, "busy"), True
         if job is None and (state := service.condition(corpus).state) in ("stale", "damaged"):
+            if (error := service.rebuild_failure(corpus)) is not None:
+                return render.status(session.sentence(error), "error"), False
             line = text.STALE if state == "stale" else text.DAMAGED
             return render.status(line.format(title=titles[corpus]), "error"), False
         at = (job or service.open(corpus, visitor.name)).snapshot()
@@ -105,7 +107,7 @@ class Choosing:
 
     def selector(self, visitor: Visitor, chosen: str) -> Any:  # noqa: ANN401 - an update
         """Return the selector with all that this visitor may choose."""
-        visitor.labels = self.service.labels(visitor.name)
+        visitor.labels, visitor.versions = self.service.labels(visitor.name), self.service.versions
         return gr.Dropdown(choices=[(shown, corpus) for corpus, shown in visitor.labels.items()], value=chosen or None)
 
     def names(self, **more: Any) -> Any:  # noqa: ANN401 - an update

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo import building, folders, opening, sharing, sources, upkeep
-from demo.catalogue import BUNDLE, Catalogue, Entry, Places, places, sum_of
+from demo.catalogue import BUNDLE, MANIFEST, Catalogue, Entry, Places, places, sum_of
 from demo.models import load_models
 from engine.command import progress_bar, run_command
 from engine.documents import Limits
@@ -123,6 +123,7 @@ def _build(given: argparse.Namespace, settings: Settings, at: Places, catalogue:
         pipeline = load_models(settings)
         like = catalogue.entries().get(given.slug)
         building.build(wanted, documents, found.made_from, pipeline, at, like, on_progress)
+    building.forget(found, at)
     for sentence in (*found.skipped, *(note for document in documents for note in document.notes)):
         _say(sentence)
     seen = "all visitors" if given.shared else "this computer alone: give --shared to offer it to all visitors"
@@ -137,17 +138,20 @@ def _line(words: str) -> str:
 
 
 def _verify(given: argparse.Namespace, settings: Settings, at: Places, catalogue: Catalogue) -> None:
-    chosen, reader = _chosen(given.slugs, catalogue), load_models(settings).memorizer
-    bad = 0
+    broken = {folder.name for folder in catalogue.broken()} & set(given.slugs or [f.name for f in catalogue.broken()])
+    known = [slug for slug in given.slugs if slug not in broken]
+    chosen = _chosen(known, catalogue) if known or not given.slugs else []
+    reader, bad = load_models(settings).memorizer, len(broken)
     for entry in chosen:
         found = upkeep.verify(entry, at, reader)
-        bad += found.state in ("stale", "damaged")
-        _say(f"{entry.slug}: {found.state}{f'. {found.reason}' if found.reason else ''}")
-    for folder in catalogue.broken() if not given.slugs else ():
-        bad += 1
-        _say(f"{folder.name}: damaged. Its manifest cannot be read.")
+        is_bad = found.state in ("stale", "damaged")
+        bad += is_bad
+        words = [found.state, found.reason.rstrip("."), upkeep.advice(entry) if is_bad else ""]
+        _say(f"{entry.slug}: {'. '.join(filter(None, words))}")
+    for slug in sorted(broken):
+        _say(f"{slug}: damaged. Its manifest cannot be read; build or pull it again, or remove it")
     if bad:
-        raise BundleError(f"{bad} of them cannot be used as they are: build or pull them again.")
+        raise BundleError(f"Corpora that cannot be used as they are: {bad}.")
 
 
 def _remove(given: argparse.Namespace, settings: Settings, at: Places, catalogue: Catalogue) -> None:
@@ -187,7 +191,8 @@ def _publish(given: argparse.Namespace, settings: Settings, at: Places, catalogu
 def _best_bundles(entries: Iterable[Entry], at: Places, settings: Settings) -> dict[str, Path]:
     """Return the bundles with their memory, where they were made for the models in use."""
     reader = load_models(settings).memorizer
-    kept = {entry.slug: opening.kept_folder(entry, reader, at) for entry in entries}
+    unchanged = [entry for entry in entries if opening.texts_sum(entry) == entry.manifest.texts_sum]
+    kept = {entry.slug: opening.kept_folder(entry, reader, at) for entry in unchanged}
     return {slug: folder for slug, folder in kept.items() if folder.is_dir()}
 
 
@@ -231,6 +236,7 @@ def ship(entry: Entry, pipeline: MemoRAGLite) -> None:
         shutil.rmtree(entry.bundle, ignore_errors=True)
         shutil.copytree(Path(folder) / BUNDLE, entry.bundle, copy_function=shutil.copyfile)
     building.seal_and_write(entry.folder, entry.manifest.model_copy(update={"sha256": sums}))
+    (entry.folder / MANIFEST).chmod(0o644)  # for whoever may read the project
 
 
 def _say(line: str) -> None:

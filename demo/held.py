@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.errors import Cancelled
+from engine.events import OnProgress, Progress, Stop
+
 if TYPE_CHECKING:
     from engine.memorag_lite import MemoRAGLite
+
+# Seconds between two looks at whose turn it is.
+_LOOK = 0.01
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,11 @@ class Library:
                 self._held.move_to_end(corpus)
             return held
 
+    def peek(self, corpus: str) -> Held | None:
+        """Return a corpus; that is no use of it."""
+        with self._lock:
+            return self._held.get(corpus)
+
     def make_room(self, size: int, busy: Collection[str] = ()) -> None:
         """Let go of corpora until ``size`` bytes more can be held, before they are there: not only afterwards.
 
@@ -91,3 +104,43 @@ class Library:
         """Let go of a corpus."""
         with self._lock:
             self._held.pop(corpus, None)
+
+
+class Growing:
+    """Lets one corpus at a time read its memory, of those that can be asked already.
+
+    Whoever can be asked lets others in; without this, as many memories would grow beside each other as corpora were
+    chosen. ``coming`` is how many bytes the one whose turn it is will add.
+    """
+
+    def __init__(self) -> None:
+        self.coming = 0
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def turn(
+        self, library: Library, corpus: str, size: int, on_progress: OnProgress, stop: Stop
+    ) -> Iterator[Callable[[], None]]:
+        """Yield what waits for the turn and makes room for all ``size`` bytes; the turn ends with the block.
+
+        What is yielded raises Cancelled where ``stop`` was set, or the corpus had to go meanwhile.
+        """
+        is_mine = False
+
+        def wait() -> None:
+            nonlocal is_mine
+            while not (is_mine := is_mine or self._turn.acquire(blocking=False)):
+                stop.check()
+                on_progress(Progress("memorising", 0, 1))  # lets others go on
+                time.sleep(_LOOK)
+            if (held := library.peek(corpus)) is None:
+                raise Cancelled("It had to make room for others.")
+            self.coming = max(0, size - held.pipeline.memorized.nbytes)
+            library.make_room(self.coming, {corpus})
+
+        try:
+            yield wait
+        finally:
+            if is_mine:
+                self.coming = 0
+                self._turn.release()

@@ -172,6 +172,12 @@ class Jobs:
             job = self._jobs.get(key)
         return None if job is None or job.snapshot().is_over else job
 
+    def failure(self, key: str) -> Exception | None:
+        """Return what ended the job under ``key``, where it failed a moment ago."""
+        with self._lock:
+            job = self._jobs.get(key)
+        return None if job is None or job.is_past() else job.snapshot().error
+
     def __len__(self) -> int:
         with self._lock:
             return sum(not job.snapshot().is_over for job in self._jobs.values())

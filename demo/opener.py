@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from demo import text
 from demo.catalogue import Entry
-from demo.held import Held, Library
+from demo.held import Growing, Held, Library
 from demo.jobs import Job, Jobs, Plan
 from demo.models import Models
 from demo.opening import Condition, bytes_of
@@ -48,6 +48,7 @@ class Opener:
         self._library = Library()
         self._lock = threading.RLock()
         self._jobs = Jobs()
+        self._growing = Growing()
         # Called with each corpus that is let go.
         self.on_gone: Callable[[str], None] = lambda corpus: None
 
@@ -55,6 +56,11 @@ class Opener:
     def entries(self) -> dict[str, Entry]:
         """Ready-made corpora that are offered now, by slug."""
         return self.ready_made.entries
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of ready-made corpora, by slug."""
+        return {slug: entry.version for slug, entry in self.entries.items()}
 
     def titles(self, visitor: str) -> dict[str, str]:
         """Return the titles by id of all corpora of this visitor, ready-made ones first; some may not be ready yet."""
@@ -97,19 +103,19 @@ class Opener:
         raise InputError(text.UNKNOWN_CORPUS.format(corpus=corpus, known=", ".join(self.titles(visitor))))
 
     def held(self, corpus: str) -> Held | None:
-        """Return what is held of a corpus; None where it is not in memory. Whose it is, is not looked at.
+        """Return what is held of a corpus; None where it is not in memory. Whose it is, is not looked at."""
+        return self._library.get(corpus) if self.is_open(corpus) else None
+
+    def is_open(self, corpus: str) -> bool:
+        """Whether a corpus can be asked at once; to look is no use of it.
 
         A ready-made corpus that was changed meanwhile is let go, and is opened anew.
         """
-        held, entry = self._library.get(corpus), self.entries.get(corpus)
+        held, entry = self._library.peek(corpus), self.entries.get(corpus)
         if held is not None and entry is not None and held.version != entry.version:
             self.let_go(corpus)
-            return None
-        return held
-
-    def is_open(self, corpus: str) -> bool:
-        """Whether a corpus can be asked at once."""
-        return self.held(corpus) is not None
+            return False
+        return held is not None
 
     def open(self, corpus: str, visitor: str | None = None) -> Job:
         """Bring a corpus into memory in the background; one that is being memorised comes by itself.
@@ -127,24 +133,41 @@ class Opener:
                 return
             pipeline, entry = self._fork(stop), self.entries.get(corpus)
             if entry is not None:
-                self._library.make_room(self.ready_made.size(entry, pipeline.memorizer), self._busy())
+                size = self.ready_made.size(entry, pipeline.memorizer)
+                self._library.make_room(size + self._growing.coming, self._busy())
                 ready = self._holding(corpus, pipeline, stop, on_ready, entry.version)
-                self.ready_made.open(entry, pipeline, on_progress, stop, ready)
+                with self._growing.turn(self._library, corpus, size, on_progress, stop) as wait:
+
+                    def on_more() -> None:
+                        ready()
+                        if pipeline.memorized.missing:
+                            wait()
+
+                    self.ready_made.open(entry, pipeline, on_progress, stop, on_more)
             elif visitor is not None:
                 bundle = self.shelf.bundle(visitor, corpus)
                 self._library.make_room(bytes_of(read_manifest(bundle)), self._busy())
                 pipeline.load(bundle, on_progress=on_progress, stop=stop)
                 self.hold(visitor, corpus, pipeline, stop)
 
-        return self._jobs.start(f"open:{corpus}", Plan(work))
+        return self._jobs.start(self._key("open", corpus), Plan(work))
 
     def opening(self, corpus: str) -> Job | None:
         """Return the job that opens a corpus or builds it again, if one runs."""
-        return self._jobs.running(f"rebuild:{corpus}") or self._jobs.running(f"open:{corpus}")
+        return self._jobs.running(f"rebuild:{corpus}") or self._jobs.running(self._key("open", corpus))
+
+    def _key(self, work: str, corpus: str) -> str:
+        """Return the key of a job: that one version of an entry cannot be opened says nothing of the next."""
+        entry = self.entries.get(corpus)
+        return f"{work}:{corpus}:{entry.version if entry is not None else ''}"
 
     def is_rebuilding(self, corpus: str) -> bool:
         """Whether a ready-made corpus is being made again."""
         return self._jobs.running(f"rebuild:{corpus}") is not None
+
+    def rebuild_failure(self, corpus: str) -> Exception | None:
+        """Return why a ready-made corpus could not be made again, where that was tried a moment ago."""
+        return self._jobs.failure(f"rebuild:{corpus}")
 
     def rebuild(self, corpus: str) -> Job:
         """Make a ready-made corpus again that is stale or damaged, in the background.
@@ -160,6 +183,7 @@ class Opener:
 
         def work(on_progress: OnProgress, stop: Stop, on_ready: Callable[[], None]) -> None:
             pipeline = self._fork(stop)
+            self._library.make_room(self.ready_made.size(entry, pipeline.memorizer), self._busy())
             ready = self._holding(corpus, pipeline, stop, on_ready)  # in its new version, whatever that is called
             self.ready_made.rebuild(entry, pipeline, on_progress, stop, ready)
 

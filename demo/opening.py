@@ -94,7 +94,8 @@ def texts_sum(entry: Entry) -> str:
 
 def kept_folder(entry: Entry, reader: Memorizer, places: Places) -> Path:
     """Return where the bundle for the models in use is kept; named after everything that it depends on."""
-    made = hashlib.sha256(f"{texts_sum(entry)} {reader.recipe}".encode()).hexdigest()
+    parts = f"{texts_sum(entry)} {entry.manifest.documents} {reader.recipe}"
+    made = hashlib.sha256(parts.encode()).hexdigest()
     return places.kept / f"{entry.slug}-{made[:16]}"
 
 
@@ -210,7 +211,7 @@ def _keep(work: Callable[[], None], entry: Entry, pipeline: MemoRAGLite, on_read
     try:
         work()
     except BundleError as error:
-        if not pipeline.is_memorized or pipeline.memorized.missing:
+        if not pipeline.is_memorized:
             raise
         logger.warning("%s can be asked, but not all of it is kept for the next start: %s", entry.slug, error)
         on_ready()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from demo import catalogue, folders
-from demo.catalogue import BUNDLE, MANIFEST, Manifest, Places, Seal, Source
+from demo.catalogue import BUNDLE, HUB, MANIFEST, Manifest, Places, Seal, Source
 from demo.repositories import Snapshot, is_commit, is_lost, repository_of
 from engine import storage
 from engine.errors import BundleError
@@ -47,7 +47,7 @@ def pull(
     name, revision = repository_of(repository)
     if slugs and is_commit(revision) and all(_is_there(places, slug, f"{name}@{revision}/{slug}") for slug in slugs):
         return dict.fromkeys(slugs, UNCHANGED)
-    folder = places.fetched / "hub" / f"bundles--{name.replace('/', '--')}"
+    folder = places.fetched / HUB / f"bundles--{name.replace('/', '--')}"
     pulling = _Pulling(Snapshot.open(repository, token, folder), places, memory_model, stop)
     results = dict.fromkeys(slugs or pulling.snapshot.slugs, UNCHANGED)
     plans = {slug: plan for slug, plan in _each(results, pulling.plan, results).items() if plan is not None}

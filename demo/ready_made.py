@@ -73,6 +73,7 @@ class ReadyMade:
         except BundleError as error:
             logger.warning("The corpus %s cannot be opened: %s", entry.slug, error)
             with self._lock:
+                self._seen.pop(entry.slug, None)
                 if opening.condition(entry, self.places, reader).state == "ready":
                     self._damaged[entry.slug] = entry.version
             said = text.STALE if self.condition(entry, reader).state == "stale" else text.DAMAGED

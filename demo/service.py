@@ -76,8 +76,8 @@ class Service(Opener):
         self.models.load()
         if self.models.failure is None:
             # The one that the page shows first; others are opened when they are chosen, which takes a moment.
-            first = next(iter(self.entries), None)
-            if first is not None and not self.needs_rebuild(first):
+            first = next((slug for slug in self.entries if not self.needs_rebuild(slug)), None)
+            if first is not None:
                 self.open(first)
             threading.Thread(target=self._pull, name="memorag-pull", daemon=True).start()
             for owner, corpus, facts in self.shelf.all():

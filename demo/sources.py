@@ -21,7 +21,7 @@ from typing import Literal
 from urllib.parse import urldefrag
 
 from demo import fetching, folders, hub_files
-from demo.catalogue import Source
+from demo.catalogue import HUB, Source
 from demo.hub_files import HubFile
 from engine.documents import ACCEPTED, display_name
 from engine.errors import InputError
@@ -129,7 +129,7 @@ def _from_hub(
     one: _Hub, fetched: Path, max_bytes: int, token: str, on_progress: OnProgress | None, stop: Stop | None
 ) -> tuple[Path, str]:
     """Return the file, and its address at the revision that was given, else at the commit that was found."""
-    cache = folders.make(fetched) / "hub"
+    cache = folders.make(fetched) / HUB
     path, commit = hub_files.fetch(one.file, one.expected, cache, max_bytes, token, on_progress, stop)
     pinned = HubFile(one.file.name, one.file.revision or commit, one.file.path)
     return path, _with_sum(str(pinned), one.expected)
@@ -186,6 +186,10 @@ def _check_suffix(name: str) -> None:
 
 
 def _path(source: str) -> Path:
+    try:
+        source.encode()
+    except UnicodeEncodeError as error:  # of another encoding, which no manifest can hold
+        raise InputError(f"The name {source!r} is no Unicode text; rename the file or folder.") from error
     return Path(source).expanduser() if source.strip() else Path("\0")  # an empty name would be the present folder
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo import folders, opening
+from demo.building import claimed
 from demo.catalogue import Catalogue, Entry, Places, is_slug, sum_of
 from demo.opening import Condition
 from engine import storage
@@ -15,6 +18,11 @@ from engine.errors import BundleError, InputError
 
 if TYPE_CHECKING:
     from engine.memorizer import Memorizer
+
+# What was changed within this time may be at work.
+_BUSY_SECONDS = 60
+# Behind its slug, in the name of a folder where a bundle is kept.
+_HASH = re.compile(r"[0-9a-f]{16}")
 
 
 def verify(entry: Entry, places: Places, reader: Memorizer) -> Condition:
@@ -24,9 +32,13 @@ def verify(entry: Entry, places: Places, reader: Memorizer) -> Condition:
             return Condition("damaged", f"Its text {name} is missing; restore it.")
         if sum_of(path) != entry.manifest.sha256[name]:
             return Condition("stale", f"Its text {name} is not the one that its manifest names.")
-    try:
-        if (kept := opening.kept_folder(entry, reader, places)).is_dir():
+    kept = opening.kept_folder(entry, reader, places)
+    if kept.is_dir():
+        try:
             storage.verify(kept)
+        except BundleError:
+            return Condition("ready", "What is kept of it is damaged, and is made again when it is opened.")
+    try:
         if entry.bundle.is_dir():
             storage.verify(entry.bundle)
     except BundleError as error:
@@ -35,19 +47,31 @@ def verify(entry: Entry, places: Places, reader: Memorizer) -> Condition:
     return opening.condition(entry, places, reader)
 
 
+def advice(entry: Entry) -> str:
+    """Return what to do about an entry that cannot be used as it is."""
+    again = {"built": f"build {entry.slug} SOURCES", "pulled": f"pull {entry.slug} --repo OWNER/NAME"}
+    if entry.origin == "shipped":
+        return f"Restore its folder, or make its bundle anew: python -m demo.corpora ship {entry.slug}"
+    return f"Press Rebuild on the page, or: python -m demo.corpora {again[entry.origin]}"
+
+
 def remove(slug: str, places: Places) -> bool:
     """Delete what was built or pulled under a name, also if it is damaged; return whether there was anything.
 
     Raises:
-        InputError: it is no name of a corpus.
+        InputError: it is no name of a corpus, or another program is building it.
     """
     if not is_slug(slug):
         raise InputError(f"{slug!r} is no name of a corpus; see python -m demo.corpora list.")
-    found = False
-    for folder in (places.added / slug, places.building / slug):
-        found = found or folder.exists()
-        folders.delete(folder)
-    return found
+    mine = [folder for folder in (places.added / slug, places.building / slug) if folder.exists()]
+    if not mine:
+        return False
+    # What was kept for other models than it was built with holds its text as well.
+    kept = [path for path in places.kept.glob(f"{slug}-*") if _HASH.fullmatch(path.name.removeprefix(f"{slug}-"))]
+    with claimed(places, slug):
+        for folder in (*mine, *kept):
+            folders.delete(folder)
+    return True
 
 
 @dataclass(frozen=True)
@@ -65,17 +89,27 @@ def leftovers(catalogue: Catalogue, places: Places, reader: Memorizer) -> Iterat
     """
     needed = {opening.kept_folder(entry, reader, places) for entry in catalogue.known()}
     for path in _inside(places.kept):
-        if path not in needed:
+        if path not in needed and _is_idle(path):
             yield _leftover(path)
     for path in _inside(places.building):
         with folders.locked(places.building / f".{path.name}.lock") as is_free:
             if path.is_dir() and is_free:
                 yield _leftover(path)
     for path in (*_inside(places.fetched), *places.added.glob(".*.old")):
-        yield _leftover(path)
+        if _is_idle(path):
+            yield _leftover(path)
     for path in _inside(places.root):  # where an earlier version kept bundles
         if (path / storage.CHUNKS).is_file() and (path / storage.MANIFEST).is_file():
             yield _leftover(path)
+
+
+def _is_idle(path: Path) -> bool:
+    """Whether nothing in a folder was changed for a while: what is being written or downloaded changes all the time."""
+    files = (path, *path.rglob("*")) if path.is_dir() and not path.is_symlink() else (path,)
+    try:
+        return max(file.lstat().st_mtime for file in files) < time.time() - _BUSY_SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def _inside(folder: Path) -> list[Path]:

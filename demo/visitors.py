@@ -46,6 +46,7 @@ class Visitor:
     was_busy: bool = False
     owes_cost: bool = False
     labels: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 class Visitors:
