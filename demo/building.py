@@ -195,7 +195,7 @@ def _manifest(
     return Manifest(
         slug=wanted.slug,
         title=wanted.title or _title_like(like) or wanted.slug,
-        description=wanted.description or f"Texts of one's own: {len(names)}.",
+        description=wanted.description or f"{', '.join(names[:3])}{', ...' if len(names) > 3 else '.'}",
         language=str(pipeline.stats["language"]).partition("-")[0],
         licence=wanted.licence or unknown,
         documents=tuple(names),

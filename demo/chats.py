@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo import feedback, memorising, messages, render, session, talk, text
+from demo import feedback, memorising, messages, panels, render, session, talk, text
 from demo.api import visitor_of
 from demo.conversations import Conversation
 from demo.page import Again
@@ -36,6 +36,7 @@ class Chats:
     def begin(self, request: gr.Request) -> Updates:
         """Begin a new conversation; the one before stays in the list."""
         owner = self._owner(request)
+        visitor_of(self.visitors, request).answered = ""
         shown = {**talk.opened(self.service, owner, None), **talk.listed(self.service, owner)}
         return {**shown, "status": render.status(text.NEW_CONVERSATION)}
 
@@ -47,7 +48,10 @@ class Chats:
             return {**gone, "status": render.status(text.NO_CONVERSATION, "error")}
         shown = talk.opened(self.service, owner, known)
         if known.corpus in self.service.titles(owner):
+            visitor_of(self.visitors, request).answered = known.corpus
             shown["corpus"] = gr.update(value=known.corpus)
+            shown["about"] = panels.about(self.service, owner, known.corpus)
+            shown["rebuild"] = gr.Button(visible=self.service.needs_rebuild(known.corpus))
             shown["resume"] = gr.Button(visible=memorising.can_resume(self.service, owner, known.corpus))
         return {**shown, "status": render.status(text.CONVERSATION_OPENED)}
 

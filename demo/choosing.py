@@ -19,6 +19,7 @@ from engine.errors import MemoRAGError
 
 # Seconds to wait for a corpus that was built before, and between two looks at it.
 _MOMENT, _LOOK = 0.8, 0.02
+_MOST_EXAMPLES = 6
 
 
 class Choosing:
@@ -33,6 +34,9 @@ class Choosing:
     def choose(self, corpus: str, request: gr.Request) -> Updates:
         """Switch to a corpus: its examples, memory and status."""
         visitor = self._visitor(request)
+        if corpus and corpus == visitor.answered:
+            return {}  # the selector was only looked into: what is said of an answer stays
+        visitor.answered = ""
         line, visitor.was_busy = self.line(corpus, visitor)
         if visitor.was_busy and self._comes_soon(corpus):
             line, visitor.was_busy = self.line(corpus, visitor)
@@ -62,8 +66,13 @@ class Choosing:
             return {}
         # Whoever looks at a corpus that is gone is shown the first that is there.
         shown = corpus if corpus in labels else next(iter(labels), "")
+        before = (visitor.labels.get(shown), visitor.versions.get(shown))
+        is_changed = before != (labels.get(shown), versions.get(shown)) and not visitor.was_busy
         changed = {"corpus": self.selector(visitor, shown), "name": self.names()}
-        return talk.merged(changed, self.choose(shown, request) if shown != corpus or not visitor.was_busy else {})
+        if shown == corpus and not is_changed:
+            return changed
+        visitor.answered = ""
+        return talk.merged(changed, self.choose(shown, request))
 
     def rebuild(self, corpus: str, request: gr.Request) -> Updates:
         """Make a ready-made corpus again."""
@@ -72,6 +81,7 @@ class Choosing:
             self.service.rebuild(corpus)
         except MemoRAGError as error:
             return {"status": render.status(session.sentence(error), "error")}
+        visitor.answered = ""
         line, visitor.was_busy = self.line(corpus, visitor)
         return {"status": line, "rebuild": self.rebuilding(corpus), "timer": gr.Timer(active=True)}
 
@@ -128,5 +138,6 @@ class Choosing:
 def examples(service: Service, visitor: str, corpus: str) -> Any:  # noqa: ANN401 - Gradio's example messages
     """Return the questions to offer for a corpus: its own, or for a visitor's those that fit every text."""
     entry = service.entry_of(corpus, visitor)
-    questions = entry.examples if entry is not None else text.OWN_QUESTIONS if corpus else ()
-    return [{"text": question} for question in questions]
+    questions = entry.examples if entry is not None else ()
+    questions = questions or (text.OWN_QUESTIONS if corpus else ())
+    return [{"text": question} for question in questions[:_MOST_EXAMPLES]]

@@ -73,11 +73,11 @@ class Documents:
         changed: Updates = self.weigh(chosen, request) if is_late else {}
         line, is_busy = self.choosing.line(corpus, visitor)
         if (is_busy or visitor.was_busy) and not visitor.answers:
-            changed |= {
-                "status": line,
-                "memory": self.choosing.memory(corpus, visitor),
-                "rebuild": self.choosing.rebuilding(corpus),
-            }
+            changed["rebuild"] = self.choosing.rebuilding(corpus)
+            if corpus != visitor.answered:  # else what is said of the answer stays, and so do its clues
+                changed |= {"status": line, "memory": self.choosing.memory(corpus, visitor)}
+            if not is_busy and self.service.labels(visitor.name) != visitor.labels:
+                changed["corpus"] = self.choosing.selector(visitor, corpus)
             visitor.was_busy = is_busy
         # After a restart of the server, work goes on only when the models are loaded.
         running = self.service.running(visitor.name) if visitor.watch is None else None
@@ -216,7 +216,7 @@ class Documents:
         """Delete everything of the visitor: uploads, memories and conversations."""
         visitor = self._visitor(request)
         count = self.service.delete(visitor.name)
-        visitor.watch = None
+        visitor.watch, visitor.answered = None, ""
         first = next(iter(self.service.titles(visitor.name)), "")
         return talk.merged(
             self.choosing.choose(first, request),

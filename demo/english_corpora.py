@@ -7,6 +7,7 @@ MARKS_BETWEEN = ", "
 
 # Below the selector
 ABOUT = "{description} {language}, licence: {licence}."
+ABOUT_PRIVATE = "{description} {language}. Added on this computer, and offered on it alone."
 ABOUT_MINE = "Your own text, for you alone. Files: {names}."
 
 # Status line

@@ -78,6 +78,7 @@ class Page:
                 yield {"question": box, "again": None, **run.show(reply)}
                 box = gr.skip()
             run.end("done")
+            visitor.answered = about
             yield {**run.shown(), **talk.listed(self.service, visitor.name, run.now.id), **talk.idle()}
         except Exception as error:  # shown in words
             yield {"again": None, **self._failed(run, asked, error), **talk.idle()}

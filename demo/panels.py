@@ -7,16 +7,20 @@ from demo.memorising import unread_language
 from demo.questions import Reply
 from demo.service import Service
 
+_NAMES = 5  # of a visitor's files that are shown
+
 
 def about(service: Service, owner: str, corpus: str) -> str:
     """Return a line about a corpus: what it is, or which files of the visitor's it has."""
     if (facts := service.shelf.get(owner, corpus)) is not None:
-        return render.hint(text.ABOUT_MINE.format(names=", ".join(facts.names)))
+        more = [text.MORE.format(count=len(facts.names) - _NAMES)] if len(facts.names) > _NAMES else []
+        return render.hint(text.ABOUT_MINE.format(names=", ".join([*facts.names[:_NAMES], *more])))
     if (entry := service.entries.get(corpus)) is None:
         return ""
     language = text.LANGUAGES.get(entry.manifest.language, entry.manifest.language)
     known = {"description": entry.manifest.description, "licence": entry.manifest.licence}
-    return render.hint(text.ABOUT.format(language=language, **known))
+    words = text.ABOUT_PRIVATE if entry.manifest.private else text.ABOUT
+    return render.hint(words.format(language=language, **known))
 
 
 def memory(service: Service, owner: str, corpus: str, reply: Reply | None = None, number: int = 1) -> str:

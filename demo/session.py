@@ -216,7 +216,8 @@ def _opened(service: Service, visitor: Visitor, corpus: str) -> Generator[Reply,
     title = service.titles(visitor.name)[corpus]
     # A corpus that is being memorised may be ready before that job is over.
     while not job.wait(BEAT) and (pipeline := service.pipeline(corpus, visitor.name)) is None:
-        yield Reply("models", text.OPENING.format(title=title, stage=stage_of(job.snapshot(), service)))
+        said = text.REBUILDING if service.is_rebuilding(corpus) else text.OPENING
+        yield Reply("models", said.format(title=title, stage=stage_of(job.snapshot(), service)))
     if pipeline is None and (error := job.snapshot().error) is not None:
         raise error
     pipeline = service.pipeline(corpus, visitor.name)

@@ -35,7 +35,8 @@ class Visitor:
 
     ``name`` is the visitor's, the same on all their pages: documents belong to it. Connections, with their keys, belong
     to this page alone, and so does what is known of ``generators``, without keys. ``answers`` counts those being
-    written; ``owes_cost`` says that the cost of the listed files could not be told yet.
+    written; ``answered`` is the corpus of the answer that is shown, if any; ``owes_cost`` says that the cost of the
+    listed files could not be told yet. ``labels`` and ``versions`` are of the corpora that the page offers.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Visitor:
     watch: Watch | None = None
     answers: int = 0
     was_busy: bool = False
+    answered: str = ""
     owes_cost: bool = False
     labels: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)

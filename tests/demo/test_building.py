@@ -100,7 +100,7 @@ def test_a_new_entry_says_what_it_was_told_and_the_rest_by_itself(places, pipeli
     assert text_of(opened(entry, pipeline, places)[0]) == f"{OWN}\n{OTHER}"
     plain = build(places, pipeline).manifest
     assert (plain.title, plain.licence, plain.private) == ("mine", "private", True)
-    assert plain.description == "Texts of one's own: 1."
+    assert plain.description == "own.txt."
     assert build(places, pipeline, "shared", is_shared=True).manifest.licence == "not stated"
 
 
