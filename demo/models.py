@@ -25,6 +25,10 @@ def load_models(settings: Settings) -> MemoRAGLite:
     Raises:
         MemoRAGError: they cannot be found or loaded, or the device is not there.
     """
+    from engine import hub
+
+    ahead = settings.model, settings.retriever, settings.cache_dir
+    threading.Thread(target=hub.look_ahead, args=ahead, name="memorag-sums", daemon=True).start()
     from transformers.utils.logging import disable_progress_bar
 
     from engine.hardware import detect

