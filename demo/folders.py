@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from engine.storage import swap
+
 # Servers on one machine that may share a cache folder.
 _MOST_SERVERS = 100
 
@@ -114,17 +116,7 @@ def put_in_place(partial: Path, folder: Path) -> None:
         OSError: it cannot be done, and nothing has changed.
     """
     make(folder.parent)
-    old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
-    try:
-        if folder.exists():
-            folder.replace(old)
-        partial.replace(folder)
-    except BaseException:  # also a Ctrl-C between the two
-        if old.exists() and not folder.exists():
-            old.replace(folder)
-        raise
-    finally:
-        delete(old)
+    swap(partial, folder)
 
 
 def delete(path: Path) -> None:

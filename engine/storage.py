@@ -77,7 +77,7 @@ def write(
             save_file(memory, partial / MEMORY)
         files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in partial.iterdir()}
         _write_manifest(partial, {"format": FORMAT, **manifest, "files": files})
-        _swap(partial, folder)
+        swap(partial, folder)
     except (OSError, SafetensorError) as error:  # of a full disk, each library says it in its own way
         reason = getattr(error, "strerror", None) or error
         raise BundleError(f"The bundle {folder.name!r} could not be written: {reason}.") from error
@@ -245,8 +245,12 @@ def _write_text(path: Path, text: str) -> None:
         os.fsync(stream.fileno())
 
 
-def _swap(partial: Path, folder: Path) -> None:
-    """Put a complete folder in place of an old one; if that fails, the old one is put back."""
+def swap(partial: Path, folder: Path) -> None:
+    """Put a complete folder in place of an old one, or of none; if that fails, the old one is put back.
+
+    Raises:
+        OSError: it cannot be done, and nothing has changed.
+    """
     old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
     try:
         if folder.exists():
