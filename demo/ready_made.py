@@ -71,12 +71,14 @@ class ReadyMade:
         try:
             opening.open_entry(entry, pipeline, self.places, on_progress, stop, on_ready)
         except BundleError as error:
-            logger.warning("The corpus %s cannot be opened: %s", entry.slug, error)
             with self._lock:
                 self._seen.pop(entry.slug, None)
                 if opening.condition(entry, self.places, reader).state == "ready":
                     self._damaged[entry.slug] = entry.version
-            said = text.STALE if self.condition(entry, reader).state == "stale" else text.DAMAGED
+            found = self.condition(entry, reader)
+            # Not what the error says: it may hold the title of a private corpus.
+            logger.warning("The corpus %s cannot be opened: %s. %s", entry.slug, found.state, found.reason)
+            said = text.STALE if found.state == "stale" else text.DAMAGED
             raise BundleError(said.format(title=entry.title)) from error
 
     def rebuild(
