@@ -22,4 +22,4 @@ NO_REBUILD = "This corpus can be used as it is, or is no longer there; choose it
 # Labels
 REBUILD = "Rebuild"
 NAME = "Name"
-NAME_INFO = "Optional. Choose a ready-made corpus to give it your own text, which only you will see."
+NAME_INFO = "Optional. A ready-made one gets your own text, for you alone."

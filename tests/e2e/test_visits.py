@@ -75,7 +75,7 @@ def test_documents_are_kept_over_a_reload_and_gone_after_deleting(app, page):
     page.reload()
     page.wait_for_selector("#question textarea")
     status(page, "lighthouse.txt is memorised")
-    assert corpus_of(page) == "lighthouse.txt"
+    assert corpus_of(page) == "lighthouse.txt (private)"
     assert "lighthouse.pdf" in page.inner_text("#waiting")
     assert set(app.visitors_files()) > before
     page.click("#delete")
@@ -137,7 +137,7 @@ def test_a_long_text_is_asked_while_the_rest_is_made_and_a_stop_keeps_what_is_do
     status(page, "chronicle.txt can be asked")
     page.wait_for_function("() => document.querySelector('#progress')?.innerText.includes('%')")
     shot(page, "going-on")
-    assert corpus_of(page) == "chronicle.txt"
+    assert corpus_of(page) == "chronicle.txt (private)"
     page.fill("#question textarea", "In which year were the logbooks found, and by whom?")
     page.press("#question textarea", "Enter")
     status(page, "Answered in")
@@ -215,7 +215,7 @@ def test_after_a_crash_of_the_server_the_work_goes_on_and_the_visitor_finds_it(b
     with running(tmp_path, port) as second:
         page = opened(context, second)
         status(page, "chronicle.txt")
-        assert corpus_of(page) == "chronicle.txt"
+        assert corpus_of(page) == "chronicle.txt (private)"
         page.wait_for_function("() => document.querySelector('#progress')?.innerText.includes('can be asked')")
         stranger = opened(browser.new_context(), second)
         time.sleep(1)
