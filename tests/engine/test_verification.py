@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from engine import memorizer, storage, verification
@@ -256,15 +257,15 @@ def test_reading_a_bundle_reads_next_to_nothing_of_its_memory(tmp_path, held_up)
 
 
 def test_a_bundle_that_is_replaced_while_it_is_read_is_not_taken(tmp_path, monkeypatch):
-    memory, load_file = {"keys.0": torch.ones(3)}, storage.load_file
+    memory, load_file = {"keys.0": torch.ones(3)}, safetensors.torch.load_file
     storage.write(tmp_path / "one", {}, {}, {}, memory)
 
     def late(path: Path) -> storage.Tensors:
-        monkeypatch.setattr(storage, "load_file", load_file)
+        monkeypatch.setattr(safetensors.torch, "load_file", load_file)
         storage.write(tmp_path / "one", {}, {}, {}, {"keys.0": torch.zeros(3)})
         return load_file(path)
 
-    monkeypatch.setattr(storage, "load_file", late)
+    monkeypatch.setattr(safetensors.torch, "load_file", late)
     with pytest.raises(BundleError, match="'one' was replaced while it was read; load it again"):
         storage.read(tmp_path / "one")
     assert not storage.read(tmp_path / "one").memory["keys.0"].any()
