@@ -115,7 +115,9 @@ def test_a_chinese_text_is_memorised_and_asked_in_chinese(page, tmp_path):
     story.write_text(STORY, "utf-8")
     page.set_input_files("#files input[type=file]", str(story))
     page.click("#memorise:not([disabled])")
-    page.wait_for_function("() => document.querySelector('#corpus input').value === 'story.txt（私有）'", timeout=PATIENCE)
+    page.wait_for_function(
+        "() => document.querySelector('#corpus input').value === 'story.txt（私有）'", timeout=PATIENCE
+    )
     page.wait_for_function("() => document.querySelector('#progress').innerText.trim() === ''", timeout=PATIENCE)
     examples = page.locator("#chat .example").all_inner_texts()
     assert examples
