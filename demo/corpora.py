@@ -1,6 +1,6 @@
 """The command line of the catalogue: what there is, one's own texts in it, and bundles from and to the Hub.
 
-    python -m demo.corpora list
+    python -m demo.corpora list [--repo OWNER/NAME]
     python -m demo.corpora build SLUG SOURCE...       files, folders, http(s) addresses, hf://datasets/OWNER/NAME/FILE
     python -m demo.corpora verify [SLUG...]
     python -m demo.corpora remove SLUG
@@ -57,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
             made.add_argument("slugs", nargs=slugs, metavar="SLUG", help="name of a corpus, such as harry-potter")
         return made
 
-    command("list", _list, "list the corpora")
+    lister = command("list", _list, "list the corpora that are here, or those of a repository")
+    lister.add_argument("--repo", metavar="OWNER/NAME[@REVISION]", help="dataset repository on the Hub")
     builder = command("build", _build, "memorise texts of your own under a name")
     builder.add_argument("slug", metavar="SLUG", help="name of the corpus; one that is there is replaced")
     builder.add_argument(
@@ -100,6 +101,12 @@ def _chosen(slugs: Sequence[str], catalogue: Catalogue) -> list[Entry]:
 
 
 def _list(given: argparse.Namespace, settings: Settings, at: Places, catalogue: Catalogue) -> None:
+    if given.repo:
+        manifests, commit = sharing.listing(given.repo, token=settings.hf_token)
+        for slug, known in manifests.items():
+            _say(f"{slug}: {known.title} ({known.language}, {known.licence})")
+        _say(f"This is {sharing.repository_of(given.repo)[0]}@{commit}.")
+        return
     for entry in catalogue.entries().values():
         state = opening.condition(entry, at)
         marks = [entry.origin, *(["private"] if entry.manifest.private else [])]

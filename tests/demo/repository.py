@@ -51,7 +51,7 @@ def built(
         documents=("mill.txt",),
         sha256={"mill.txt": hashlib.sha256(text.encode()).hexdigest()},
         questions=({"question": "What does the mill grind?", "kind": "fact"},),
-        made_from=(Source(kind="files", places=("/home/somebody/mill.txt",)),),
+        made_from=(Source(kind="files", places=("/books/mill.txt",)),),
     )
     seal = Seal(manifest=catalogue.sum_of(bundle / storage.MANIFEST), texts=manifest.texts_sum)
     manifest = manifest.model_copy(update={"bundle": seal} | facts)

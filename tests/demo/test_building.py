@@ -88,7 +88,7 @@ def test_questions_that_are_not_there_too_few_or_too_many_are_refused(tmp_path):
 def test_a_new_entry_says_what_it_was_told_and_the_rest_by_itself(places, pipeline):
     questions = (Example(question="Who sleeps there?", kind="local"),)
     said = {"title": "Dragons", "description": "All of them.", "licence": "CC0-1.0", "questions": questions}
-    made_from = (Source(kind="files", places=("/home/anna/own.txt",)),)
+    made_from = (Source(kind="files", places=("/books/own.txt",)),)
     documents = Document("own.txt", OWN), Document("other.txt", OTHER)
     entry = build(places, pipeline, "dragons", *documents, is_shared=True, made_from=made_from, **said)
     known = entry.manifest

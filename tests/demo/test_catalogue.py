@@ -75,7 +75,7 @@ def test_what_was_added_takes_the_place_of_what_ships_until_it_goes(here, tmp_pa
 
 def test_an_entry_of_a_repository_was_pulled(here, tmp_path):
     sources = [
-        {"kind": "files", "places": ["/home/anna/mill.txt"]},
+        {"kind": "files", "places": ["/books/mill.txt"]},
         {"kind": "repository", "places": ["a/b@c/tide-mill"]},
     ]
     written(tmp_path / "added", "one", made_from=sources[:1])

@@ -111,6 +111,8 @@ def test_what_is_shared_can_be_published_and_pulled_elsewhere(
     assert "tide-mill/bundle/memory.bin" in hub.datasets[REPOSITORY]["main"], "with the memory that was kept"
     everything = b"".join(hub.datasets[REPOSITORY]["main"].values())
     assert str(book.parent).encode() not in everything
+    there = "ours: ours (en, not stated)\ntide-mill: The tide-mill (en, CC0-1.0)\n"
+    assert done(command("list", "--repo", REPOSITORY)) == f"{there}This is {REPOSITORY}@{commit}.\n"
 
     monkeypatch.setenv("MEMORAG_CACHE_DIR", str(places.root.parent.parent / "elsewhere"))
     refused(command("pull"), "--repo OWNER/NAME, or the variable MEMORAG_CORPORA_REPO")
